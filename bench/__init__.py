@@ -1,0 +1,1 @@
+"""Measurements against what one would use instead; see bench/README.md."""

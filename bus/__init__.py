@@ -1,0 +1,1 @@
+"""Events and the way they travel: the only thing that every room knows."""

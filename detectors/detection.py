@@ -1,0 +1,90 @@
+"""The stage that detects: `sessions`, `features` and `chat` in, `moments` out.
+
+Law: its state follows from the log alone; after a restart the sessions that are still open are
+read again from their start, and the same moments are published under the same ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from bus.consume import fold
+from bus.events import Event, MomentDetected, SessionStarted
+from bus.ports import Record
+from bus.stage import Ctx
+from detectors.host import DetectorHost, Outcome
+from detectors.port import Detector
+from detectors.settings import HostSettings
+
+
+class Detection:
+    """Stage `detectors`: hosts the detectors of all open sessions."""
+
+    def __init__(
+        self,
+        make: Callable[[SessionStarted], Sequence[Detector]],
+        settings: HostSettings | None = None,
+    ) -> None:
+        self._make = make
+        self._settings = settings or HostSettings()
+
+    @property
+    def name(self) -> str:
+        """The stage's name."""
+        return "detectors"
+
+    async def run(self, ctx: Ctx) -> None:
+        """Detect until drained."""
+        floor = _Floor(ctx, self._make, self._settings)
+        await fold(
+            ctx, "detectors", ("sessions", "features", "chat"), floor.handle, floor.open_sessions
+        )
+
+
+class _Floor:
+    """All open sessions of one run."""
+
+    def __init__(
+        self,
+        ctx: Ctx,
+        make: Callable[[SessionStarted], Sequence[Detector]],
+        settings: HostSettings,
+    ) -> None:
+        self._ctx = ctx
+        self._make = make
+        self._settings = settings
+        self._hosts: dict[str, DetectorHost] = {}
+
+    def open_sessions(self) -> Collection[str]:
+        """Return the sessions that a restart would have to read again."""
+        return self._hosts.keys()
+
+    async def handle(self, records: Sequence[Record]) -> None:
+        """Feed the records and publish what follows."""
+        outcomes: list[Outcome] = []
+        for record in records:
+            outcomes += self._feed(record.event)
+        if outcomes:
+            await self._ctx.bus.publish(outcomes)
+        self._close_done()
+        self._measure(outcomes)
+
+    def _feed(self, event: Event) -> list[Outcome]:
+        if isinstance(event, SessionStarted):
+            host = DetectorHost(event, self._make(event), self._settings)
+            self._hosts.setdefault(event.session_id, host)
+            return []
+        known = self._hosts.get(event.session_id)
+        return [] if known is None else known.feed(event)
+
+    def _close_done(self) -> None:
+        for session_id in [key for key, host in self._hosts.items() if host.done]:
+            forced = self._hosts.pop(session_id).forced
+            if forced:
+                self._ctx.meter.count("clipthat_detectors_forced_total", forced)
+
+    def _measure(self, outcomes: Sequence[Outcome]) -> None:
+        self._ctx.meter.gauge("clipthat_detectors_open_sessions", len(self._hosts))
+        for outcome in outcomes:
+            if isinstance(outcome, MomentDetected):
+                self._ctx.meter.count("clipthat_detectors_moments_total", kind=outcome.kind)

@@ -1,0 +1,1 @@
+"""Chat: readers that give lines, and the windows that count them."""

@@ -1,0 +1,85 @@
+"""What can be set about chat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WindowSettings:
+    """How chat is counted by the second."""
+
+    short_cap_messages: int = 2
+    """One user counts at most so many times within `short_cap_s`."""
+    short_cap_s: float = 5.0
+    """Length of the short cap, in seconds."""
+    long_cap_messages: int = 3
+    """One user counts at most so many times within `long_cap_s`."""
+    long_cap_s: float = 30.0
+    """Length of the long cap, in seconds."""
+    echo_s: float = 10.0
+    """A text that somebody else wrote within so many seconds is an echo."""
+    lines_per_second_max: int = 2_000
+    """More lines than this in one second are dropped and counted."""
+    commands_per_second_max: int = 20
+    """More clip commands than this in one second are left out."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileChatSettings:
+    """How a chat file is read."""
+
+    line_bytes_max: int = 65_536
+    """A longer line of a JSON lines file, or comment of a TwitchDownloader file, is skipped."""
+    sort_span_s: float = 60.0
+    """Lines that stand out of order by at most so many seconds are put in order."""
+    sort_lines_max: int = 20_000
+    """At most so many lines are held to put them in order."""
+    tail_bytes_max: int = 8_388_608
+    """At most so many bytes of a growing file are read at once."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IrcSettings:
+    """How a channel's chat is read over IRC."""
+
+    url: str = "wss://irc-ws.chat.twitch.tv:443"
+    """The chat server: `wss://`, `ws://`, `ircs://` or `irc://`."""
+    connect_timeout_s: float = 10.0
+    """Limit for connecting and joining."""
+    silence_s: float = 330.0
+    """A connection without a word for so long is dead; the server asks PING every five minutes."""
+    backoff_first_s: float = 0.5
+    """Wait before the first reconnection; doubles each time."""
+    backoff_max_s: float = 30.0
+    """Longest wait between reconnections."""
+    buffer_lines_max: int = 20_000
+    """At most so many lines wait to be drained; the oldest are dropped and counted."""
+    seen_ids_max: int = 5_000
+    """So many message ids are remembered to leave duplicates out."""
+    line_bytes_max: int = 16_384
+    """A longer line from the server is cut off and ignored."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChatLogSettings:
+    """How the raw chat of a session is kept."""
+
+    flush_s: float = 10.0
+    """The log is written at least every so many media seconds."""
+    chunk_lines_max: int = 5_000
+    """A chunk of the log is full at so many lines."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChatSettings:
+    """Everything about chat."""
+
+    windows: WindowSettings = field(default_factory=WindowSettings)
+    """How chat is counted."""
+    file: FileChatSettings = field(default_factory=FileChatSettings)
+    """How chat files are read."""
+    irc: IrcSettings = field(default_factory=IrcSettings)
+    """How live chat is read."""
+    log: ChatLogSettings = field(default_factory=ChatLogSettings)
+    """How raw chat is kept."""

@@ -1,0 +1,48 @@
+"""Turns what a chat reader hands over into windows and a raw log, in step with the media."""
+
+from __future__ import annotations
+
+import math
+
+from bus.events import ChatWindow
+from bus.ports import Meter
+from ingest.chat.log import ChatLog
+from ingest.chat.source import ChatSource
+from ingest.chat.window import ChatWindows, Taken
+
+
+class ChatWriter:
+    """One session's chat."""
+
+    def __init__(
+        self, source: ChatSource, windows: ChatWindows, log: ChatLog, meter: Meter
+    ) -> None:
+        self._source = source
+        self._windows = windows
+        self._log = log
+        self._meter = meter
+
+    @property
+    def until_s(self) -> float:
+        """Media time up to which windows have closed."""
+        return self._windows.until_s
+
+    async def close_until(self, media_s: float) -> tuple[ChatWindow, ...]:
+        """Return the windows of the whole seconds before `media_s` that were still open."""
+        if math.floor(media_s) <= self._windows.until_s:
+            return ()
+        batch = await self._source.drain(media_s)
+        return await self._keep(self._windows.take(batch, media_s))
+
+    async def finish(self, media_s: float) -> tuple[ChatWindow, ...]:
+        """Return the last windows, up to the whole second behind `media_s`."""
+        batch = await self._source.drain(media_s)
+        windows = await self._keep(self._windows.finish(batch, media_s))
+        await self._log.flush()
+        return windows
+
+    async def _keep(self, taken: Taken) -> tuple[ChatWindow, ...]:
+        if taken.dropped:
+            self._meter.count("clipthat_chat_lines_dropped_total", by=taken.dropped)
+        await self._log.append(taken, self._windows.until_s)
+        return taken.windows

@@ -1,0 +1,279 @@
+"""Watches one source: the stage that turns a stream, VOD or file into a session's events.
+
+Law: where it stopped is read from the bus, never from a file of its own; killed at any instant
+and started again, it goes on where its last published event ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass
+
+from bus.events import SessionStarted, stable_id
+from bus.stage import Ctx
+from ingest.chat.absent import AbsentChat
+from ingest.chat.log import ChatLog
+from ingest.chat.settings import ChatSettings
+from ingest.chat.source import ChatSource
+from ingest.chat.window import ChatWindows
+from ingest.chat_writer import ChatWriter
+from ingest.errors import SourceGone
+from ingest.history import read_history
+from ingest.pace import Pace, pace_of
+from ingest.session_log import SessionLog
+from ingest.session_writer import SessionWriter
+from ingest.settings import IngestSettings
+from ingest.source import (
+    Notice,
+    Pulled,
+    Source,
+    SourceEnd,
+    SourceGap,
+    SourceInfo,
+    SourceSegment,
+)
+from store.errors import StorageFull
+from store.objects import Objects
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 0.5
+"""How often a wait looks at the clock."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WatchTarget:
+    """What to watch, for whom."""
+
+    tenant_id: str
+    channel_id: str
+    title: str = ""
+    """Empty: as the source calls itself."""
+    clips_max: int | None = None
+    """The best N of the whole session; None: clip as it goes."""
+    words_key: str | None = None
+    stop_after_s: float | None = None
+    """End the session this long after it began, by the clock on the wall."""
+
+
+class Watch:
+    """A stage that watches one source to its end."""
+
+    def __init__(
+        self,
+        target: WatchTarget,
+        source: Source,
+        chat: ChatSource | None,
+        objects: Objects,
+        settings: IngestSettings,
+        clock: Callable[[], float],
+        stop: asyncio.Event,
+        *,
+        chat_settings: ChatSettings | None = None,
+    ) -> None:
+        """`clock` tells Unix seconds; `stop` is set when a person wants the session to end."""
+        self._target = target
+        self._source = source
+        self._chat = chat
+        self._objects = objects
+        self._settings = settings
+        self._clock = clock
+        self._stop = stop
+        self._chat_settings = chat_settings or ChatSettings()
+        self.session_id: str | None = None
+        """The session that is being watched, once it is known."""
+
+    @property
+    def name(self) -> str:
+        """The stage's name."""
+        return "watch"
+
+    async def run(self, ctx: Ctx) -> None:
+        """Watch until the source ends, a person stops it or the process drains.
+
+        Raises:
+            SourceUnusable: the source can never be watched, and why.
+            SourceGone: it cannot be reached now; running again resumes.
+            StorageFull: no space is left; running again resumes.
+        """
+        target = self._target
+        logs = await read_history(
+            ctx.bus, target.tenant_id, target.channel_id, self._settings.history_quiet_s
+        )
+        await self._end_lost(ctx, logs)
+        info = await self._source.describe()
+        past, resumed = self._session(info, logs)
+        self.session_id = past.started.session_id
+        if past.ended:
+            log.info("session has ended before", extra={"session_id": self.session_id})
+            return
+        async with self._open_chat(ctx, past) as chat:
+            writer = SessionWriter(ctx, self._objects, self._settings, past, chat)
+            await writer.begin(resumed=resumed)
+            if info.kind == "live":
+                await self._watch(ctx, past, writer, None)
+            else:
+                async with pace_of(ctx.bus, self.session_id) as pace:
+                    await self._watch(ctx, past, writer, pace)
+
+    async def _end_lost(self, ctx: Ctx, logs: dict[str, SessionLog]) -> None:
+        """End live sessions that nobody has carried on for too long, and all but the newest."""
+        running = [s for s in logs.values() if not s.ended and s.started.kind == "live"]
+        now_s = self._clock()
+        for index, session in enumerate(running):
+            silent_s = now_s - session.last_heard_s
+            newer = index < len(running) - 1
+            if newer or session.empty or silent_s >= self._settings.lost_after_s:
+                await ctx.bus.publish(session.lost())
+                session.ended = True
+
+    def _session(self, info: SourceInfo, logs: dict[str, SessionLog]) -> tuple[SessionLog, bool]:
+        """Return the session to write and whether it goes on from an earlier run."""
+        target = self._target
+        if info.kind == "live":
+            for session in reversed(logs.values()):
+                if not session.ended and session.started.kind == "live":
+                    return session, True
+        session_id = stable_id(target.tenant_id, target.channel_id, info.broadcast_id)
+        if info.kind != "live" and session_id in logs:
+            return logs[session_id], True
+        again = 0
+        while session_id in logs:
+            again += 1
+            session_id = stable_id(target.tenant_id, target.channel_id, info.broadcast_id, again)
+        started = SessionStarted(
+            tenant_id=target.tenant_id,
+            channel_id=target.channel_id,
+            session_id=session_id,
+            kind=info.kind,
+            title=target.title or info.title,
+            source=info.source,
+            wall_start_s=info.wall_start_s,
+            duration_s=info.duration_s,
+            has_chat=self._chat is not None,
+            words_key=target.words_key,
+            clips_max=target.clips_max,
+            started_at_s=self._clock(),
+        )
+        return SessionLog(started), False
+
+    @contextlib.asynccontextmanager
+    async def _open_chat(self, ctx: Ctx, past: SessionLog) -> AsyncIterator[ChatWriter | None]:
+        if not past.started.has_chat:
+            yield None
+            return
+        chat = self._chat or AbsentChat(past.chat_until_s)
+        started = past.started
+        windows = ChatWindows(
+            tenant_id=started.tenant_id,
+            channel_id=started.channel_id,
+            session_id=started.session_id,
+            first_s=past.chat_until_s,
+            settings=self._chat_settings.windows,
+        )
+        raw = ChatLog(
+            self._objects,
+            tenant_id=started.tenant_id,
+            session_id=started.session_id,
+            settings=self._chat_settings.log,
+        )
+        await raw.open(past.chat_until_s)
+        await chat.open(started.wall_start_s)
+        try:
+            yield ChatWriter(chat, windows, raw, ctx.meter)
+        finally:
+            await chat.close()
+
+    async def _watch(
+        self, ctx: Ctx, past: SessionLog, writer: SessionWriter, pace: Pace | None
+    ) -> None:
+        resume = past.resume(self._clock())
+        async with contextlib.aclosing(self._source.pull(resume)) as pulls:
+            try:
+                while True:
+                    pulled = await self._next(ctx, pulls, past, writer)
+                    if pulled is None or not await self._keep(ctx, pulled, past, writer, pace):
+                        break
+            except (StorageFull, SourceGone) as error:
+                log.error("watch stops; running it again resumes", extra={"detail": str(error)})
+                await writer.flush()
+                raise
+        if ctx.draining.is_set():
+            await writer.flush()
+        elif isinstance(pulled, SourceEnd):
+            await writer.end(pulled.reason)
+        else:
+            await writer.end("stopped")
+
+    async def _keep(
+        self,
+        ctx: Ctx,
+        pulled: Pulled,
+        past: SessionLog,
+        writer: SessionWriter,
+        pace: Pace | None,
+    ) -> bool:
+        """Write what was pulled; return False when it is the last."""
+        match pulled:
+            case SourceSegment():
+                if not await self._paced(ctx, pulled.media_s, past, writer, pace):
+                    return False
+                await writer.segment(pulled, None if pace is None else pace.settled_s)
+            case SourceGap():
+                if not await self._paced(ctx, pulled.media_s, past, writer, pace):
+                    return False
+                await writer.gap(pulled)
+            case Notice():
+                writer.notice(pulled)
+            case SourceEnd():
+                return False
+        return True
+
+    async def _paced(
+        self, ctx: Ctx, media_s: float, past: SessionLog, writer: SessionWriter, pace: Pace | None
+    ) -> bool:
+        """Hold a replay back until its readers have come near; return False to stop instead."""
+        while pace is not None and media_s > pace.settled_s + self._settings.ahead_s:
+            await writer.flush()
+            if self._must_stop(ctx, past):
+                return False
+            await pace.follow(_LOOK_S)
+        return True
+
+    async def _next(
+        self,
+        ctx: Ctx,
+        pulls: AsyncGenerator[Pulled, None],
+        past: SessionLog,
+        writer: SessionWriter,
+    ) -> Pulled | None:
+        """Return what the source gives next; None when the watch must stop."""
+        coming = asyncio.create_task(_one(pulls))
+        stops = [asyncio.create_task(e.wait()) for e in (self._stop, ctx.draining)]
+        try:
+            while not self._must_stop(ctx, past):
+                await asyncio.wait(
+                    (coming, *stops), timeout=_LOOK_S, return_when=asyncio.FIRST_COMPLETED
+                )
+                if coming.done():
+                    return coming.result()
+                if writer.waiting:
+                    await writer.flush()
+            return None
+        finally:
+            for task in (coming, *stops):
+                task.cancel()
+            await asyncio.gather(coming, *stops, return_exceptions=True)
+
+    def _must_stop(self, ctx: Ctx, past: SessionLog) -> bool:
+        if self._stop.is_set() or ctx.draining.is_set():
+            return True
+        after_s = self._target.stop_after_s
+        return after_s is not None and self._clock() - past.started.started_at_s >= after_s
+
+
+async def _one(pulls: AsyncGenerator[Pulled, None]) -> Pulled:
+    return await anext(pulls, SourceEnd(reason="ended"))

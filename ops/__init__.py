@@ -1,0 +1,1 @@
+"""Operations: settings, the list of parts, the supervisor and the command line."""

@@ -1,0 +1,150 @@
+"""The one list of concrete parts: which bus, which store, which stages.
+
+Law: nothing outside this module chooses an implementation.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bus.errors import BusError
+from bus.events import SessionStarted
+from bus.local import LocalBus
+from bus.ports import Bus
+from bus.stage import Stage
+from clipper.registry import make_ranker
+from clipper.session import SessionClipper
+from clipper.stage import Clipper
+from detectors.detection import Detection
+from detectors.host import DetectorHost
+from detectors.port import Detector
+from detectors.registry import make_detectors
+from detectors.senses import Senses
+from ingest.ring_sweep import RingSweep
+from ops.errors import OpsError
+from ops.metrics import PrometheusMeter
+from ops.settings import Settings
+from render.stages import Renderer, RenderQueue
+from store.errors import StoreError
+from store.feature_log import FeatureLog
+from store.fetch import Fetcher
+from store.objects import Objects
+from store.obstore_objects import open_objects
+from store.state.recorder import Recorder
+from store.state.state import State
+from web.app import make_app
+from web.health import Health
+from web.stage import Web
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """What a process is made of."""
+
+    settings: Settings
+    bus: Bus
+    objects: Objects
+    fetcher: Fetcher
+    state: State
+    meter: PrometheusMeter
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings, folder: Path) -> AsyncIterator[Parts]:
+    """Open bus, objects, database and network for as long as the context is open.
+
+    Args:
+        settings: what the parts are made from.
+        folder: where whatever is local lies; it is made when it is not there.
+
+    Raises:
+        OpsError: one of them cannot be opened, and why.
+    """
+    folder = folder.resolve()
+    database_url = settings.database_url or f"sqlite:///{folder / 'state.db'}"
+    meter = PrometheusMeter()
+    async with AsyncExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            objects = open_objects(settings.objects_url or (folder / "objects").as_uri())
+            bus = await stack.enter_async_context(
+                LocalBus.open(folder / "bus.db", settings.bus, meter=meter)
+            )
+            state = await stack.enter_async_context(State.open(database_url))
+            fetcher = await stack.enter_async_context(Fetcher(settings.fetch))
+        except (BusError, StoreError, OSError) as error:
+            raise OpsError(str(error)) from error
+        yield Parts(
+            settings=settings,
+            bus=bus,
+            objects=objects,
+            fetcher=fetcher,
+            state=state,
+            meter=meter,
+        )
+
+
+def pipeline(parts: Parts) -> list[Stage]:
+    """Return every stage between a stored segment and a finished output."""
+    settings = parts.settings
+    return [
+        Senses(parts.objects, settings.senses),
+        Detection(lambda started: detectors(settings, started), settings.detectors.host),
+        Clipper(parts.objects, parts.fetcher, settings.clipper),
+        RenderQueue(settings.render),
+        Renderer(parts.objects, settings.render),
+        Recorder(parts.state),
+        FeatureLog(parts.objects),
+        RingSweep(parts.objects),
+    ]
+
+
+def web_stage(parts: Parts, health: Callable[[], Health]) -> Web:
+    """Return the stage that serves the pages."""
+    settings = parts.settings
+    app = make_app(
+        parts.state,
+        parts.objects,
+        settings.web,
+        health,
+        parts.meter.exposition,
+        tenant_id=settings.tenant_id,
+        meter=parts.meter,
+    )
+    return Web(app, settings.web)
+
+
+def detectors(settings: Settings, started: SessionStarted) -> list[Detector]:
+    """Return fresh detectors for a session."""
+    return make_detectors(settings.detectors, started)
+
+
+def detector_host(settings: Settings, started: SessionStarted) -> DetectorHost:
+    """Return fresh detectors behind their host, for a session."""
+    return DetectorHost(started, detectors(settings, started), settings.detectors.host)
+
+
+def session_clipper(
+    settings: Settings, started: SessionStarted, ranker: str = ""
+) -> SessionClipper:
+    """Return a fresh ranker and its windows, for a session.
+
+    Args:
+        settings: everything that is set.
+        started: the session.
+        ranker: name of the ranking; empty: the usual one for such a session.
+
+    Raises:
+        UnknownRanker: there is none of that name.
+    """
+    chosen = make_ranker(ranker, settings.clipper, started)
+    return SessionClipper(started, chosen, settings.clipper)
+
+
+def wall_clock() -> float:
+    """Return Unix time."""
+    return time.time()

@@ -1,0 +1,1 @@
+"""The commands, a module each: they gather parts, run them and tell how it went."""

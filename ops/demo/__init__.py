@@ -1,0 +1,1 @@
+"""The demo: a stream and a chat that the project makes itself."""

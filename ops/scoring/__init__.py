@@ -1,0 +1,1 @@
+"""Measures detectors on chat that people have labelled."""

@@ -1,0 +1,1 @@
+"""State and objects: what must outlive a process."""

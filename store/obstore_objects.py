@@ -1,0 +1,133 @@
+"""Objects over obstore: a folder, memory, S3 and GCS by the same calls.
+
+Law: an object becomes visible when it is whole; obstore writes a local one beside its place and
+renames it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
+
+from store.errors import ObjectMissing, StorageFull, StoreError, StoreUnavailable
+from store.objects import NO_SPACE, ObjectInfo
+
+SCHEMES = ("file", "memory", "s3", "gs")
+
+_PIECE_BYTES = 4 * 1024 * 1024
+_OS_ERROR = re.compile(r"os error (\d+)")
+
+
+def open_objects(url: str) -> ObstoreObjects:
+    """Return the store that the URL names: `file:///folder`, `memory://`, `s3://…`, `gs://…`.
+
+    A folder is made when it is not there; credentials of buckets come from the environment as
+    their own tools read them.
+
+    Raises:
+        StoreError: the URL names no store of ours.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "memory":
+        return ObstoreObjects(MemoryStore(), None)
+    if parts.scheme == "file":
+        folder = Path(unquote(parts.path))
+        if parts.netloc or not folder.is_absolute():
+            raise StoreError(f"{url!r} names no folder; write file:///absolute/folder")
+        with _told(url):
+            return ObstoreObjects(LocalStore(folder, mkdir=True), folder)
+    if parts.scheme in SCHEMES:
+        with _told(url):
+            return ObstoreObjects(from_url(url), None)
+    raise StoreError(f"{url!r} is no store; it begins with one of {', '.join(SCHEMES)}")
+
+
+class ObstoreObjects:
+    """Implements store.objects.Objects, and gives paths and streams where that is possible."""
+
+    def __init__(self, store: ObjectStore, folder: Path | None) -> None:
+        self._store = store
+        self._folder = folder
+
+    async def put(self, key: str, data: bytes | Path) -> None:
+        """Store an object; see store.objects.Objects. A file is read piece by piece."""
+        if isinstance(data, Path) and not data.is_file():
+            raise StoreError(f"{data} is not there to be stored as {key}")
+        with _told(key):
+            await obstore.put_async(self._store, key, data)
+
+    async def get(self, key: str) -> bytes:
+        """Return an object's bytes; see store.objects.Objects."""
+        with _told(key):
+            found = await obstore.get_async(self._store, key)
+            return (await found.bytes_async()).to_bytes()
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Remove objects; see store.objects.Objects."""
+        if self._folder is None:
+            with _told("a delete"):
+                await obstore.delete_async(self._store, list(keys))
+            return
+        # A folder stops at the first one that is missing, so each goes alone.
+        for key in keys:
+            with _told(key), contextlib.suppress(FileNotFoundError):
+                await obstore.delete_async(self._store, key)
+
+    async def list(self, prefix: str) -> Sequence[ObjectInfo]:
+        """Return the objects in a folder; see store.objects.Objects."""
+        with _told(prefix):
+            found = await obstore.list(self._store, prefix.strip("/") or None).collect_async()
+        return sorted(
+            (ObjectInfo(meta["path"], meta["size"]) for meta in found), key=lambda info: info.key
+        )
+
+    async def stream(self, key: str) -> AsyncIterator[bytes]:
+        """Yield an object's bytes piece by piece; see store.objects.StreamedObjects."""
+        with _told(key):
+            found = await obstore.get_async(self._store, key)
+            async for piece in found.stream(min_chunk_size=_PIECE_BYTES):
+                yield bytes(piece)
+
+    async def size(self, key: str) -> int:
+        """Return an object's size in bytes; see web.media.RangedObjects."""
+        with _told(key):
+            return (await obstore.head_async(self._store, key))["size"]
+
+    async def get_range(self, key: str, start: int, end: int) -> bytes:
+        """Return a part of an object; see web.media.RangedObjects."""
+        with _told(key):
+            part = await obstore.get_range_async(self._store, key, start=start, end=end)
+            return part.to_bytes()
+
+    def path_of(self, key: str) -> Path | None:
+        """Return where an object lies; see store.objects.LocalObjects."""
+        if self._folder is None:
+            return None
+        if ".." in key.split("/") or key.startswith("/"):
+            raise StoreError(f"{key!r} is no key")
+        return self._folder / key
+
+
+@contextlib.contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Raise obstore's errors as ours."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ObjectMissing(f"there is no object {name}") from error
+    except ValueError as error:
+        raise StoreError(f"{name!r} is no key: {error}") from error
+    except (BaseError, OSError) as error:
+        # The first line says it; the rest is the client's own debug text.
+        reason = str(error).partition("\n")[0]
+        number = _OS_ERROR.search(str(error))
+        if number is not None and int(number[1]) in NO_SPACE:
+            raise StorageFull(f"no space is left for {name}; free some and run again") from error
+        raise StoreUnavailable(f"{name}: {reason}") from error

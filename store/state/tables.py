@@ -1,0 +1,235 @@
+"""The tables of the control plane: what events have told, one row for each thing.
+
+Law: every row lies under its tenant, and a column that its event has not told yet is NULL or its
+default, because topics arrive in any order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKeyConstraint, Index, MetaData
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
+
+
+class Base(MappedAsDataclass, DeclarativeBase, kw_only=True):
+    """What all tables share: named constraints, so that migrations can name them too."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class TenantRow(Base):
+    """One customer, or `local` for a person who runs it at home."""
+
+    __tablename__ = "tenants"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+
+
+class ChannelRow(Base):
+    """A channel, folder or file that a tenant watches."""
+
+    __tablename__ = "channels"
+    __table_args__ = (ForeignKeyConstraint(["tenant_id"], ["tenants.id"]),)
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+
+
+class SessionRow(Base):
+    """A broadcast, a VOD or a file that is or was being watched."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id", "channel_id"], ["channels.tenant_id", "channels.id"]),
+        Index(None, "tenant_id", "started_at_s"),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    channel_id: Mapped[str]
+    kind: Mapped[str | None] = mapped_column(default=None)
+    """`live`, `vod` or `file`; NULL until SessionStarted has come."""
+    title: Mapped[str] = mapped_column(default="")
+    source: Mapped[str] = mapped_column(default="")
+    wall_start_s: Mapped[float | None] = mapped_column(default=None)
+    duration_s: Mapped[float | None] = mapped_column(default=None)
+    has_chat: Mapped[bool] = mapped_column(default=False)
+    clips_max: Mapped[int | None] = mapped_column(default=None)
+    started_at_s: Mapped[float | None] = mapped_column(default=None)
+    status: Mapped[str] = mapped_column(default="live")
+    """`live`, or why it ended: `ended`, `stopped`, `lost`."""
+    media_s: Mapped[float] = mapped_column(default=0.0)
+    """End of the last segment, stored or missing."""
+    settled_s: Mapped[float] = mapped_column(default=0.0)
+    settled: Mapped[bool] = mapped_column(default=False)
+    """The detectors have seen the whole session."""
+    clips_total: Mapped[int | None] = mapped_column(default=None)
+    """Known once every clip is planned."""
+    minutes_claimed: Mapped[int] = mapped_column(default=0)
+    heard_at_s: Mapped[float] = mapped_column(default=0.0)
+    """Unix time at which the latest event of this session was published."""
+
+
+class CoverageRow(Base):
+    """Which milliseconds of a session are stored, or missing for one reason."""
+
+    __tablename__ = "coverage"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id", "session_id"], ["sessions.tenant_id", "sessions.id"]),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    session_id: Mapped[str] = mapped_column(primary_key=True)
+    reason: Mapped[str] = mapped_column(primary_key=True)
+    """`stored`, or the reason of SegmentMissing."""
+    spans: Mapped[list[list[int]]] = mapped_column(JSON, default_factory=list)
+
+
+class CurveRow(Base):
+    """One minute of a curve over media time, a value for each second."""
+
+    __tablename__ = "curves"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id", "session_id"], ["sessions.tenant_id", "sessions.id"]),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    session_id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    """`chat` (messages) or `loudness` (dBFS of the loudest hop)."""
+    minute: Mapped[int] = mapped_column(primary_key=True)
+    values: Mapped[list[float | None]] = mapped_column(JSON, default_factory=list)
+
+
+class TroubleRow(Base):
+    """Something made a session worse than it should be."""
+
+    __tablename__ = "troubles"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id", "session_id"], ["sessions.tenant_id", "sessions.id"]),
+        Index(None, "tenant_id", "session_id"),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    session_id: Mapped[str]
+    media_s: Mapped[float] = mapped_column(default=0.0)
+    reason: Mapped[str] = mapped_column(default="")
+    detail: Mapped[str] = mapped_column(default="")
+
+
+class MomentRow(Base):
+    """What a detector saw, and what became of it."""
+
+    __tablename__ = "moments"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id", "session_id"], ["sessions.tenant_id", "sessions.id"]),
+        Index(None, "tenant_id", "session_id"),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    session_id: Mapped[str]
+    kind: Mapped[str | None] = mapped_column(default=None)
+    """NULL until MomentDetected has come."""
+    start_s: Mapped[float | None] = mapped_column(default=None)
+    peak_s: Mapped[float | None] = mapped_column(default=None)
+    end_s: Mapped[float | None] = mapped_column(default=None)
+    decided_s: Mapped[float | None] = mapped_column(default=None)
+    score: Mapped[float | None] = mapped_column(default=None)
+    evidence: Mapped[dict[str, Any]] = mapped_column(JSON, default_factory=dict)
+    status: Mapped[str] = mapped_column(default="detected")
+    """`detected`, `passed`, `taken`."""
+    reason: Mapped[str] = mapped_column(default="")
+    """Why it was passed, a sentence for a person."""
+    clip_id: Mapped[str | None] = mapped_column(default=None)
+
+
+class ClipRow(Base):
+    """A clip from plan to source cut."""
+
+    __tablename__ = "clips"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id", "session_id"], ["sessions.tenant_id", "sessions.id"]),
+        Index(None, "tenant_id", "session_id"),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    session_id: Mapped[str]
+    status: Mapped[str] = mapped_column(default="planned")
+    """`planned`, `failed`, `cut`."""
+    start_s: Mapped[float | None] = mapped_column(default=None)
+    """Media time: the plan's until the cut's is known; so are `peak_s` and `end_s`."""
+    peak_s: Mapped[float | None] = mapped_column(default=None)
+    end_s: Mapped[float | None] = mapped_column(default=None)
+    score: Mapped[float | None] = mapped_column(default=None)
+    kinds: Mapped[list[str]] = mapped_column(JSON, default_factory=list)
+    moment_ids: Mapped[list[str]] = mapped_column(JSON, default_factory=list)
+    evidence: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default_factory=list)
+    title: Mapped[str] = mapped_column(default="")
+    source_key: Mapped[str | None] = mapped_column(default=None)
+    in_s: Mapped[float | None] = mapped_column(default=None)
+    """Exact start within the source cut's own timeline; `out_s` is its end."""
+    out_s: Mapped[float | None] = mapped_column(default=None)
+    gap_s: Mapped[float] = mapped_column(default=0.0)
+    width: Mapped[int] = mapped_column(default=0)
+    height: Mapped[int] = mapped_column(default=0)
+    fps: Mapped[float] = mapped_column(default=0.0)
+    has_audio: Mapped[bool] = mapped_column(default=False)
+    words_key: Mapped[str | None] = mapped_column(default=None)
+    reason: Mapped[str] = mapped_column(default="")
+    """Why it failed: a short stable word; `detail` says more."""
+    detail: Mapped[str] = mapped_column(default="")
+
+
+class RenderRow(Base):
+    """A finished output in some layout, or how far it is."""
+
+    __tablename__ = "renders"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id", "clip_id"], ["clips.tenant_id", "clips.id"]),
+        Index(None, "tenant_id", "clip_id"),
+        Index(None, "tenant_id", "session_id"),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    clip_id: Mapped[str]
+    session_id: Mapped[str]
+    layout: Mapped[str] = mapped_column(default="")
+    status: Mapped[str] = mapped_column(default="queued")
+    """`queued`, `rendering`, `failed`, `finished`."""
+    percent: Mapped[int] = mapped_column(default=0)
+    output_key: Mapped[str | None] = mapped_column(default=None)
+    thumbnail_key: Mapped[str | None] = mapped_column(default=None)
+    captions_key: Mapped[str | None] = mapped_column(default=None)
+    width: Mapped[int] = mapped_column(default=0)
+    height: Mapped[int] = mapped_column(default=0)
+    duration_s: Mapped[float] = mapped_column(default=0.0)
+    size_bytes: Mapped[int] = mapped_column(default=0)
+    loudness_lufs: Mapped[float | None] = mapped_column(default=None)
+    notes: Mapped[list[str]] = mapped_column(JSON, default_factory=list)
+    reason: Mapped[str] = mapped_column(default="")
+    detail: Mapped[str] = mapped_column(default="")
+
+
+TABLES: tuple[type[Base], ...] = (
+    TenantRow,
+    ChannelRow,
+    SessionRow,
+    CoverageRow,
+    CurveRow,
+    TroubleRow,
+    MomentRow,
+    ClipRow,
+    RenderRow,
+)
+"""In the order in which rows may be inserted: what is referred to comes first."""

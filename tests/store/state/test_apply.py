@@ -1,0 +1,117 @@
+"""Batches reach the database whole, and again without harm."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
+
+from bus.events import SpeechHeard
+from store.state.apply import record
+from store.state.fold import Rows, fold
+from store.state.state import State
+from store.state.tables import TABLES, ClipRow, SessionRow
+from tests.store.state.story import ids, moment, records, story
+from tests.store.state.test_fold import as_values
+
+STORY = records(story())
+
+
+async def stored(state: State) -> dict[str, Any]:
+    values = {}
+    async with state.reading() as session:
+        for table in TABLES:
+            keys = [column.name for column in table.__table__.primary_key]
+            for row in (await session.execute(select(table))).scalars():
+                key = tuple(getattr(row, name) for name in keys)
+                values[f"{table.__tablename__} {key}"] = {
+                    column.name: getattr(row, column.name) for column in table.__table__.columns
+                }
+    return values
+
+
+def expected() -> dict[str, Any]:
+    rows = Rows()
+    for one in STORY:
+        fold(rows, one.event, one.published_at_s)
+    return as_values(rows)
+
+
+async def test_the_database_holds_what_the_fold_says(state: State) -> None:
+    await record(state, STORY)
+    assert await stored(state) == expected()
+
+
+@settings(
+    max_examples=8,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(order=st.permutations(STORY), size=st.integers(1, 40))
+async def test_batches_in_any_order_and_again(state: State, order: list[Any], size: int) -> None:
+    async with state.writing() as session:
+        for table in reversed(TABLES):
+            await session.execute(table.__table__.delete())
+    for begin in range(0, len(order), size):
+        await record(state, order[begin : begin + size])
+    await record(state, order[: size * 2])
+    assert await stored(state) == expected()
+
+
+async def test_recorders_at_once_lose_nothing(state: State) -> None:
+    await asyncio.gather(*(record(state, STORY[place::7]) for place in range(7)))
+    assert await stored(state) == expected()
+
+
+async def test_a_batch_is_written_whole_or_not_at_all(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def breaks(rows: Rows, event: Any, published_at_s: float) -> None:
+        calls.append(event)
+        if len(calls) > len(STORY) + 3:
+            raise RuntimeError("killed half-way")
+        fold(rows, event, published_at_s)
+
+    monkeypatch.setattr("store.state.apply.fold", breaks)
+    with pytest.raises(RuntimeError):
+        await record(state, STORY)
+    assert await stored(state) == {}
+
+
+async def test_sqlite_is_prepared(state: State) -> None:
+    async with state.reading() as session:
+        assert (await session.execute(text("PRAGMA journal_mode"))).scalar() == "wal"
+        assert (await session.execute(text("PRAGMA foreign_keys"))).scalar() == 1
+        assert (await session.execute(text("PRAGMA busy_timeout"))).scalar() == 30_000
+    with pytest.raises(IntegrityError):
+        async with state.writing() as session:
+            session.add(ClipRow(tenant_id="acme", id="c", session_id="nowhere"))
+
+
+async def test_a_reader_does_not_wait_for_a_writer(state: State) -> None:
+    await record(state, STORY)
+    async with state.writing() as writer, state.reading() as reader:
+        row = await writer.get(SessionRow, ("acme", "s1"))
+        assert row is not None
+        row.title = "new"
+        await writer.flush()
+        seen = await reader.get(SessionRow, ("acme", "s1"))
+        assert seen is not None
+        assert seen.title == "Ranked"
+
+
+async def test_events_that_no_row_keeps_are_passed_over(state: State) -> None:
+    words = SpeechHeard(
+        **ids(), epoch=0, seq=1, media_s=0, duration_s=2, words=(), engine="subtitles"
+    )
+    await record(state, records([words]))
+    assert await stored(state) == {}
+    await record(state, records([moment(30)]))
+    assert len(await stored(state)) == 4

@@ -1,0 +1,65 @@
+"""The web application: pages, JSON, media and what monitors ask for."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from bus.ports import Meter, SilentMeter
+from store.objects import Objects
+from store.state.state import State
+from web.api import api_routes
+from web.health import Health
+from web.media import media_routes
+from web.monitor import monitor_routes
+from web.pages import page_routes
+from web.problems import problem_handler
+from web.security import Fence
+from web.settings import WebSettings
+from web.signing import LinkSigner
+from web.site import Site
+from web.templating import STATIC_FOLDER, make_environment
+
+
+def make_app(
+    state: State,
+    objects: Objects,
+    settings: WebSettings,
+    health: Callable[[], Health],
+    metrics: Callable[[], bytes],
+    *,
+    tenant_id: str = "local",
+    meter: Meter | None = None,
+    clock: Callable[[], float] = time.time,
+) -> FastAPI:
+    """Return the application of one tenant.
+
+    `health` and `metrics` are asked at each request; `metrics` returns the text that Prometheus
+    reads. `clock` gives Unix time.
+    """
+    secret = settings.media_secret.encode() or secrets.token_bytes(32)
+    site = Site(
+        state=state,
+        objects=objects,
+        settings=settings,
+        health=health,
+        tenant_id=tenant_id,
+        signer=LinkSigner(secret, settings.link_ttl_s),
+        templates=make_environment(),
+        clock=clock,
+    )
+    # The interactive documentation loads scripts from strangers; the description itself stays.
+    app = FastAPI(title="ClipThat", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None)
+    app.include_router(page_routes(site))
+    app.include_router(api_routes(site))
+    app.include_router(media_routes(site))
+    app.include_router(monitor_routes(health, metrics))
+    app.mount("/static", StaticFiles(directory=STATIC_FOLDER), name="static")
+    app.add_exception_handler(HTTPException, problem_handler(site.templates))
+    app.add_middleware(Fence, allowed_hosts=settings.allowed_hosts, meter=meter or SilentMeter())
+    return app

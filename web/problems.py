@@ -1,0 +1,31 @@
+"""How a request that cannot be answered is told: a page for a person, JSON for a program."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from jinja2 import Environment
+from starlette.exceptions import HTTPException
+
+_HEADINGS = {403: "Not allowed", 404: "Not here", 405: "Not possible"}
+
+
+def problem_handler(
+    templates: Environment,
+) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Return what answers an HTTPException."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if request.url.path.startswith("/api/"):
+            return JSONResponse({"detail": error.detail}, error.status_code, headers=error.headers)
+        if request.url.path.startswith("/media/"):
+            return PlainTextResponse(f"{error.detail}\n", error.status_code, headers=error.headers)
+        page = templates.get_template("problem.html").render(
+            heading=_HEADINGS.get(error.status_code, "That did not work"), advice=error.detail
+        )
+        return HTMLResponse(page, error.status_code, headers=error.headers)
+
+    return answer

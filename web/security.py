@@ -1,0 +1,93 @@
+"""What every answer is fenced with, and who may ask.
+
+Law: a page runs no script and loads nothing but ours, is framed by nobody, and is given to no
+other name than those in the settings (which is what stops DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bus.ports import Meter
+
+CONTENT_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "media-src 'self'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+HEADERS = {
+    "Content-Security-Policy": CONTENT_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+def host_name(header: str) -> str:
+    """Return the name in a Host header, without port and brackets, in small letters."""
+    header = header.strip().lower()
+    if header.startswith("["):
+        return header[1:].partition("]")[0]
+    return header.partition(":")[0]
+
+
+class Fence:
+    """ASGI middleware: checks the host, adds the headers, counts the answer."""
+
+    def __init__(self, app: ASGIApp, allowed_hosts: Collection[str], meter: Meter) -> None:
+        self._app = app
+        self._hosts = {name.lower() for name in allowed_hosts}
+        self._meter = meter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began_s = time.perf_counter()
+        status = 500
+
+        async def fenced_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        try:
+            if self._allows(Headers(scope=scope).get("host", "")):
+                await self._app(scope, receive, fenced_send)
+            else:
+                refusal = PlainTextResponse(
+                    "This name is not in the setting web.allowed_hosts.\n", status_code=421
+                )
+                await refusal(scope, receive, fenced_send)
+        finally:
+            # The route's pattern, never its path: a label must not grow with what is asked for.
+            route = getattr(scope.get("route"), "path", "none")
+            self._meter.count("clipthat_web_requests_total", route=route, status=str(status))
+            self._meter.observe(
+                "clipthat_web_request_seconds", time.perf_counter() - began_s, route=route
+            )
+
+    def _allows(self, host: str) -> bool:
+        return "*" in self._hosts or host_name(host) in self._hosts

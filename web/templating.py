@@ -1,0 +1,52 @@
+"""Templates and the style sheet, as they lie beside this module."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from billing.minutes import chargeable_minutes
+from store.state.views import SessionView
+from web import words
+
+STATIC_FOLDER = Path(__file__).with_name("static")
+_TEMPLATES_FOLDER = Path(__file__).with_name("templates")
+
+
+@cache
+def make_environment() -> Environment:
+    """Return the templates, compiled once; everything that is put into one is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        clock=words.clock_text,
+        span=words.span_text,
+        score=words.score_text,
+        kind=words.kind_text,
+        gap=words.gap_text,
+        trouble=words.trouble_text,
+        session_kind=words.session_kind_text,
+    )
+    environment.globals.update(
+        status_text=words.status_text,
+        evidence_text=words.evidence_text,
+        minutes=_minutes,
+    )
+    return environment
+
+
+def _minutes(session: SessionView) -> int:
+    return chargeable_minutes(session.minutes_claimed, session.stored_s)
+
+
+def style_sheet() -> Markup:
+    """Return the style sheet, to be put into a page that has no server."""
+    return Markup((STATIC_FOLDER / "clipthat.css").read_text(encoding="utf-8"))
