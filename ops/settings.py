@@ -31,6 +31,7 @@ from ops.logs import LogSettings
 from ops.supervisor import SupervisorSettings
 from render.settings import RenderSettings
 from store.settings import FetchSettings
+from store.twitch.settings import TwitchSettings
 from web.settings import WebSettings
 
 ENVIRONMENT_PREFIX = "CLIPTHAT_"
@@ -90,6 +91,8 @@ class Settings:
     """What finished outputs look like."""
     web: WebSettings = field(default_factory=WebSettings)
     """The pages."""
+    twitch: TwitchSettings = field(default_factory=TwitchSettings)
+    """Twitch: how channels are found, and what the app may do there."""
 
 
 @dataclass(frozen=True, slots=True)

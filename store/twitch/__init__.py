@@ -1,0 +1,1 @@
+"""What Twitch is to us: its addresses, its API and the streamers' permissions."""
