@@ -21,6 +21,7 @@ from typing import Literal
 import imageio_ffmpeg
 
 from ops.settings import LoadedSettings
+from store.twitch.settings import TwitchSettings
 
 Status = Literal["ok", "optional", "problem"]
 
@@ -31,6 +32,7 @@ WHEELS = (
     "aiohttp",
     "apsw",
     "av",
+    "cryptography",
     "fastapi",
     "numpy",
     "obstore",
@@ -38,6 +40,8 @@ WHEELS = (
     "pocketsphinx",
     "resvg-py",
     "sqlalchemy",
+    "streamlink",
+    "twitchio",
     "webrtcvad-wheels",
 )
 
@@ -64,6 +68,7 @@ def examine(loaded: LoadedSettings) -> list[Finding]:
         _demo_voice,
         lambda: _folder(loaded.settings.data_dir),
         lambda: _port(loaded.settings.web.host, loaded.settings.web.port),
+        lambda: _twitch(loaded.settings.twitch),
         lambda: _origins(loaded),
     )
     return [finding for check in checks for finding in check()]
@@ -196,6 +201,21 @@ def _port(host: str, port: int) -> Iterator[Finding]:
             )
             return
     yield Finding("web port", "ok", f"{host}:{port} is free")
+
+
+def _twitch(settings: TwitchSettings) -> Iterator[Finding]:
+    if settings.client_id and settings.client_secret:
+        yield Finding("Twitch app", "ok", "client id and secret are set: accounts can be connected")
+        return
+    missing = [
+        f"twitch.{name}" for name in ("client_id", "client_secret") if not getattr(settings, name)
+    ]
+    yield Finding(
+        "Twitch app",
+        "optional",
+        f"{' and '.join(missing)} not set: channels are watched without an account",
+        "register an app at https://dev.twitch.tv/console to connect accounts",
+    )
 
 
 def _origins(loaded: LoadedSettings) -> Iterator[Finding]:

@@ -36,6 +36,8 @@ from web.settings import WebSettings
 
 ENVIRONMENT_PREFIX = "CLIPTHAT_"
 FILE_NAME = "clipthat.toml"
+SECRETS = frozenset({"database_url", "twitch.client_secret", "twitch.token_keys"})
+"""Settings whose values are never shown."""
 
 Tree = dict[str, Any]
 
@@ -266,6 +268,9 @@ def _checked(tree: Tree, origins: Mapping[str, str]) -> Settings:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
         origin = origins.get(name, FILE_NAME)
+        if name in SECRETS:
+            # The cause would show the value in a traceback.
+            raise SettingsError(f"{origin} sets {name} wrongly: {first['msg'].lower()}") from None
         raise SettingsError(
             f"{origin} sets {name} to {first['input']!r}: {first['msg'].lower()}"
         ) from error

@@ -8,7 +8,7 @@ import orjson
 
 from ops.commands.options import FAILED, OK, Options, complain, loaded
 from ops.errors import SettingsError
-from ops.settings import LoadedSettings, documented
+from ops.settings import SECRETS, LoadedSettings, documented
 
 
 def list_settings_command(options: Options) -> int:
@@ -22,7 +22,10 @@ def list_settings_command(options: Options) -> int:
 
 
 def as_toml(found: LoadedSettings) -> str:
-    """Return all settings as a commented TOML file; values that are defaults are commented out."""
+    """Return all settings as a commented TOML file.
+
+    Defaults are commented out; so is a secret that is set, whose value is not shown.
+    """
     lines = [
         "# Every setting of ClipThat. A flag (--set NAME=VALUE) wins over the environment",
         "# (CLIPTHAT_SECTION__NAME), that over this file, and this file over the defaults.",
@@ -38,6 +41,9 @@ def as_toml(found: LoadedSettings) -> str:
         for part in doc.path.split("."):
             value = getattr(value, part)
         origin = found.origins.get(doc.path)
+        if origin and doc.path in SECRETS:
+            lines.append(f"# {name} is set  # from {origin}")
+            continue
         text = f"{name} = {_toml(value)}"
         lines.append(f"{text}  # from {origin}" if origin else f"# {text}")
     return "\n".join(lines)

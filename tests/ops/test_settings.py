@@ -76,3 +76,25 @@ def test_the_printed_settings_are_a_settings_file(tmp_path: Path) -> None:
         for line in printed.splitlines()
     )
     assert "restart_first_s = 0.5" in uncommented
+
+
+def test_a_secret_is_never_shown(tmp_path: Path) -> None:
+    loaded = load_settings(
+        flags={"twitch.client_secret": "hush-hush", "twitch.client_id": "known"},
+        environment={"CLIPTHAT_TWITCH__TOKEN_KEYS": "key-one,key-two"},
+    )
+    printed = as_toml(loaded)
+    assert "hush-hush" not in printed
+    assert "key-one" not in printed
+    assert 'client_id = "known"' in printed
+    assert loaded.settings.twitch.token_keys == ("key-one", "key-two")
+
+
+def test_a_secret_that_does_not_fit_is_refused_unseen(tmp_path: Path) -> None:
+    file = tmp_path / "clipthat.toml"
+    file.write_text('[twitch]\nclient_secret = ["hush-hush"]\n')
+    with pytest.raises(SettingsError) as refused:
+        load_settings(file=file, environment={})
+    assert "twitch.client_secret" in str(refused.value)
+    assert "hush-hush" not in str(refused.value)
+    assert refused.value.__cause__ is None
