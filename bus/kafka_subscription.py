@@ -1,0 +1,290 @@
+"""One member of a group on Kafka: what it owns, what it has read, what it hands out.
+
+Law: a record that has been handed out is not handed out again by the same member as long as it
+keeps the partition; partitions move only while nothing is in hand, or after `hold_s`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from aiokafka.errors import (
+    IllegalStateError,
+    KafkaError,
+)
+
+from bus.codec import decode
+from bus.errors import BusError, MalformedEvent, UnknownEvent
+from bus.kafka_client import KafkaClient
+from bus.kafka_membership import Membership
+from bus.kafka_message import Arrived, Stamps, arrived
+from bus.merge import Merge, Taken
+from bus.ports import Meter, Record, TopicPartition
+
+log = logging.getLogger(__name__)
+
+_READ_MAX = 500
+_POLL_S = 0.2
+
+Bury = Callable[[TopicPartition, Arrived, str, int], Awaitable[None]]
+
+
+class KafkaSubscription:
+    """Implements bus.ports.Subscription."""
+
+    def __init__(
+        self,
+        client: KafkaClient,
+        group: str,
+        topics: Sequence[str],
+        stamps: Stamps,
+        clock: Callable[[], float],
+        bury: Bury,
+        meter: Meter,
+    ) -> None:
+        self._client = client
+        self._settings = client.settings
+        self._group = group
+        self._stamps = stamps
+        self._bury = bury
+        self._meter = meter
+        self._ordered = len(topics) > 1
+        self._merge = Merge(topics, client.settings.remember_ids)
+        self._member = Membership(client, group, topics, clock, self._adopt)
+        self._next: dict[TopicPartition, int] = {}
+        self._skipped: dict[TopicPartition, set[int]] = {}
+        self._handed: dict[tuple[TopicPartition, int], Arrived] = {}
+        self._marks: dict[TopicPartition, int] = {}
+        self._behind: set[TopicPartition] = set()
+        self._ends: dict[TopicPartition, int] = {}
+        self._moved_s = 0.0
+
+    async def join(self) -> None:
+        """Join the group, and wait a while for a share of the partitions.
+
+        Raises:
+            BusError: no broker answers.
+        """
+        self._moved_s = _now()
+        await self._member.join()
+
+    async def leave(self) -> None:
+        """Leave the group; what is not committed comes again to others."""
+        await self._member.leave()
+
+    def alive(self) -> None:
+        """Note that the process is alive."""
+        self._member.alive()
+
+    async def fetch(self, max_records: int, timeout_s: float) -> list[Record]:
+        """Return the next records; see bus.ports.Subscription."""
+        until_s = _now() + timeout_s
+        self._member.rest()
+        self._handed.clear()
+        looked = False
+        while True:
+            await self._member.settle(until_s)
+            if not self._merge.is_empty:
+                records = await self._take(max_records, until_s)
+                if records:
+                    return records
+            left_s = until_s - _now()
+            if left_s > 0:
+                await self._read(None, min(left_s, _POLL_S if self._behind else left_s))
+            elif looked:
+                await self._check_progress()
+                return []
+            else:
+                looked = True
+                if timeout_s <= 0:
+                    await self._catch_up(until_s)
+
+    async def commit(self, next_offsets: Mapping[TopicPartition, int]) -> None:
+        """Move the group's cursors; see bus.ports.Subscription."""
+        moved = {place: self._past_skipped(place, at) for place, at in next_offsets.items()}
+        await self._member.commit(moved)
+        for place, offset in moved.items():
+            skipped = self._skipped.get(place, set())
+            self._skipped[place] = {each for each in skipped if each >= offset}
+
+    async def reject(self, record: Record, error: str, attempts: int) -> None:
+        """Put a poison record into the dead letters; see bus.ports.Subscription."""
+        found = self._handed.get((record.place, record.offset))
+        if found is None:
+            raise BusError(f"{record.place} {record.offset} is not in hand")
+        await self._bury(record.place, found, error, attempts)
+
+    # --- partitions come and go ---
+
+    def _adopt(self, owned: Collection[TopicPartition], kept: Collection[TopicPartition]) -> None:
+        """Take over a new share; called while nothing is being read."""
+        for place in [place for place in self._next if place not in kept]:
+            self._merge.drop(place)
+            del self._next[place], self._skipped[place]
+        for place in owned:
+            if place in self._next:
+                self._member.consumer.seek(self._client.at_broker(place), self._next[place])
+            else:
+                self._merge.own(place)
+        self._marks.clear()
+        self._behind.clear()
+        self._moved_s = _now()
+
+    # --- reading ---
+
+    async def _take(self, max_records: int, until_s: float) -> list[Record]:
+        if not self._ordered:
+            return await self._decoded(self._merge.take(max_records, (), None))
+        for looks_again in (not self._may_go_on(), True):
+            if looks_again:
+                await self._look()
+            await self._fill(until_s)
+            taken = self._merge.take(max_records, self._behind, self._marks)
+            if taken or looks_again:
+                break
+        return await self._decoded(taken)
+
+    async def _fill(self, until_s: float) -> None:
+        """Read what the merge needs to know before it can go on."""
+        patience_s = max(until_s, _now() + _POLL_S)
+        turn = self._member.turn
+        while (dry := self._dry_behind()) and turn == self._member.turn and _now() < patience_s:
+            await self._read(dry, _POLL_S)
+            await self._see_positions(dry)
+
+    def _may_go_on(self) -> bool:
+        """Whether the last look at the log still lets something out."""
+        return any(self._marks.get(place, 0) >= end for place, end in self._merge.heads().items())
+
+    def _dry_behind(self) -> list[TopicPartition]:
+        return [place for place in self._merge.dry() if place in self._behind]
+
+    async def _look(self) -> None:
+        """Ask how far the partitions go now, after what has been read from them."""
+        marks, turn = self._merge.marks(), self._member.turn
+        self._marks, self._behind = {}, set()
+        asked = [self._client.at_broker(place) for place in self._member.owned]
+        if not asked:
+            return
+        try:
+            ends = await self._client.ask(self._member.consumer.end_offsets(asked))
+        except BusError as error:
+            log.info("no look at the log", extra={"group": self._group, "error": str(error)})
+            return
+        if turn != self._member.turn:
+            return
+        self._ends = {self._client.ours(place): end for place, end in ends.items()}
+        await self._see_positions([place for place in self._ends if place not in self._next])
+        if turn == self._member.turn:
+            self._marks = marks
+            self._behind = {place for place in self._ends if self._is_behind(place)}
+
+    def _is_behind(self, place: TopicPartition) -> bool:
+        return self._next.get(place, 0) < self._ends.get(place, 0)
+
+    async def _see_positions(self, places: Sequence[TopicPartition]) -> None:
+        """Learn where reading stands in partitions that gave nothing: committed, or trimmed."""
+        for place in places:
+            turn = self._member.turn
+            try:
+                at = await self._client.ask(
+                    self._member.consumer.position(self._client.at_broker(place))
+                )
+            except (BusError, IllegalStateError):
+                return
+            if turn != self._member.turn:
+                return
+            self._next[place] = max(at, self._next.get(place, 0))
+            self._skipped.setdefault(place, set())
+            if not self._is_behind(place):
+                self._behind.discard(place)
+
+    async def _read(self, places: Sequence[TopicPartition] | None, timeout_s: float) -> None:
+        """Read what is there, or wait for it."""
+        turn, consumer = self._member.turn, self._member.consumer
+        if not self._member.owned:
+            await self._member.wait(timeout_s)
+            return
+        chosen = [self._client.at_broker(place) for place in places or ()]
+        try:
+            found = await consumer.getmany(
+                *chosen, timeout_ms=max(1, round(timeout_s * 1000)), max_records=_READ_MAX
+            )
+        except KafkaError as error:
+            raise BusError(f"{self._group} cannot read: {error!r}") from error
+        if turn != self._member.turn:
+            # A seek has put the position back before these.
+            return
+        for kafka_place, records in found.items():
+            self._put(self._client.ours(kafka_place), records)
+
+    def _put(self, place: TopicPartition, records: Sequence[Any]) -> None:
+        self._moved_s = _now()
+        skipped = self._skipped.setdefault(place, set())
+        for record in records:
+            one = arrived(record)
+            self._stamps.saw(one.stamp)
+            if not self._merge.put(place, one):
+                skipped.add(one.offset)
+                self._meter.count("clipthat_bus_repeated_total", topic=place.topic)
+        self._next[place] = records[-1].offset + 1
+        if not self._is_behind(place):
+            self._behind.discard(place)
+
+    async def _decoded(self, taken: Sequence[Taken]) -> list[Record]:
+        records: list[Record] = []
+        for n, (place, one) in enumerate(taken):
+            try:
+                event = decode(one.value)
+            except (MalformedEvent, UnknownEvent) as error:
+                if records:
+                    # What is in hand goes out first, so that nothing is lost if burying fails.
+                    self._merge.put_back(taken[n:])
+                    break
+                await self._bury(place, one, str(error), 1)
+                self._skipped[place].add(one.offset)
+                log.warning(
+                    "record cannot be read",
+                    extra={"topic": place.topic, "offset": one.offset, "error": str(error)},
+                )
+                continue
+            self._handed[(place, one.offset)] = one
+            records.append(Record(place.topic, place.partition, one.offset, one.at_s, event))
+        self._member.handed({record.place: record.offset + 1 for record in records})
+        return records
+
+    async def _catch_up(self, until_s: float) -> None:
+        """Read what was published before now, for a reader that does not wait."""
+        await self._member.probe()
+        await self._member.settle(until_s)
+        await self._look()
+        patience_s = _now() + self._settings.join_s
+        while self._behind and self._merge.is_empty and _now() < patience_s:
+            await self._read(None, _POLL_S)
+            await self._see_positions(list(self._behind))
+
+    async def _check_progress(self) -> None:
+        """Notice a reader that has silently come to a stand.
+
+        Raises:
+            BusError: there is more to read, and nothing came for `stall_s`.
+        """
+        if _now() - self._moved_s < self._settings.stall_s:
+            return
+        await self._look()
+        if self._behind and self._merge.is_empty:
+            raise BusError(f"{self._group} has read nothing for {self._settings.stall_s:g} s")
+        self._moved_s = _now()
+
+    def _past_skipped(self, place: TopicPartition, offset: int) -> int:
+        skipped = self._skipped.get(place, set())
+        while offset in skipped:
+            offset += 1
+        return offset
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,129 @@
+"""Puts the partitions of one reader into one order, and leaves out what it has had before.
+
+Law: within a partition nothing overtakes. Between topics a session's SessionStarted comes before
+all else of the session, whatever the clocks say; beyond that the order is that of the stamps.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+
+from bus.kafka_message import Arrived
+from bus.ports import TopicPartition
+
+_SESSIONS = "sessions"
+_KNOWN_MAX = 10_000
+
+Taken = tuple[TopicPartition, Arrived]
+
+
+class Merge:
+    """What has been read from the partitions that one member owns."""
+
+    def __init__(self, topics: Collection[str], remember_ids: int) -> None:
+        self._by_head = _SESSIONS in topics and len(topics) > 1
+        self._remember_ids = remember_ids
+        self._read: dict[TopicPartition, deque[Arrived]] = {}
+        self._ids: dict[TopicPartition, dict[str, None]] = {}
+        self._begun: dict[str, None] = {}
+
+    def own(self, place: TopicPartition) -> None:
+        """Begin with a partition."""
+        self._read.setdefault(place, deque())
+        self._ids.setdefault(place, {})
+
+    def drop(self, place: TopicPartition) -> None:
+        """Forget a partition and what came from it."""
+        self._read.pop(place, None)
+        self._ids.pop(place, None)
+
+    def put(self, place: TopicPartition, found: Arrived) -> bool:
+        """Add a partition's next record; False when its event came before and is left out."""
+        ids = self._ids[place]
+        if found.event_id:
+            if found.event_id in ids:
+                return False
+            ids[found.event_id] = None
+            if len(ids) > self._remember_ids:
+                del ids[next(iter(ids))]
+        self._read[place].append(found)
+        return True
+
+    def put_back(self, taken: Sequence[Taken]) -> None:
+        """Undo a take, for its last records."""
+        for place, found in reversed(taken):
+            self._read[place].appendleft(found)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits to be taken."""
+        return not any(self._read.values())
+
+    def dry(self) -> list[TopicPartition]:
+        """Return the partitions of which nothing waits."""
+        return [place for place, found in self._read.items() if not found]
+
+    def heads(self) -> dict[TopicPartition, int]:
+        """Return the offset behind the first record that waits, where one does."""
+        return {place: found[0].offset + 1 for place, found in self._read.items() if found}
+
+    def marks(self) -> dict[TopicPartition, int]:
+        """Return behind which offset nothing of a partition has been read, where something was."""
+        return {place: found[-1].offset + 1 for place, found in self._read.items() if found}
+
+    def take(
+        self,
+        records_max: int,
+        behind: Collection[TopicPartition],
+        marks: Mapping[TopicPartition, int] | None,
+    ) -> list[Taken]:
+        """Take what may be handed out.
+
+        Args:
+            records_max: the most to take.
+            behind: partitions that hold more than has been read, as of a look at the log.
+            marks: what had been read before that look; records above wait for the next. None:
+                the order between topics does not matter.
+        """
+        taken: list[Taken] = []
+        heads = [(found[0].stamp, place) for place, found in self._read.items() if found]
+        heapq.heapify(heads)
+        dry_behind = any(not self._read[place] for place in behind if place in self._read)
+        while heads and len(taken) < records_max and not dry_behind:
+            place = heads[0][1]
+            found = self._read[place][0]
+            if marks is not None and found.offset >= marks.get(place, 0):
+                break
+            sessions = TopicPartition(_SESSIONS, place.partition)
+            if self._must_wait(place, found) and self._read.get(sessions):
+                place = sessions
+                heads = [(self._read[each][0].stamp, each) for _, each in heads if each != sessions]
+                heapq.heapify(heads)
+                found = self._pop(taken, sessions)
+                if self._read[sessions]:
+                    heapq.heappush(heads, (self._read[sessions][0].stamp, sessions))
+            else:
+                self._pop(taken, place)
+                if self._read[place]:
+                    heapq.heapreplace(heads, (self._read[place][0].stamp, place))
+                else:
+                    heapq.heappop(heads)
+            dry_behind = not self._read[place] and place in behind
+        return taken
+
+    def _must_wait(self, place: TopicPartition, found: Arrived) -> bool:
+        """Whether what `sessions` holds must come first: the session's beginning may be in it."""
+        return (
+            self._by_head and place.topic != _SESSIONS and found.session_id not in self._begun
+        )
+
+    def _pop(self, taken: list[Taken], place: TopicPartition) -> Arrived:
+        found = self._read[place].popleft()
+        taken.append((place, found))
+        if self._by_head and found.begins:
+            self._begun[found.session_id] = None
+            if len(self._begun) > _KNOWN_MAX:
+                del self._begun[next(iter(self._begun))]
+        return found
