@@ -89,7 +89,9 @@ class KafkaBus:
             BusFull: the brokers do not answer, and the outbox has no space left.
         """
         now_s = self._clock()
-        messages = [message_of(event, now_s, self._stamps.next(now_s)) for event in events]
+        # Whatever `clock` is, stamps order what different processes have written at different times.
+        stamp_s = time.time()
+        messages = [message_of(event, now_s, self._stamps.next(stamp_s)) for event in events]
         if messages:
             await self._publisher.publish(messages)
 
@@ -147,5 +149,5 @@ class KafkaBus:
 
     async def _beat(self) -> None:
         while True:
-            await asyncio.sleep(self._client.settings.heartbeat_s)
+            await asyncio.sleep(self._client.settings.session_s / 3)
             await self.heartbeat()

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 _READ_MAX = 500
 _POLL_S = 0.2
+_LOOKS = 4
 
 Bury = Callable[[TopicPartition, Arrived, str, int], Awaitable[None]]
 
@@ -93,7 +94,7 @@ class KafkaSubscription:
                     return records
             left_s = until_s - _now()
             if left_s > 0:
-                await self._read(None, min(left_s, _POLL_S if self._behind else left_s))
+                await self._read(None, left_s if self._merge.is_empty else min(left_s, _POLL_S))
             elif looked:
                 await self._check_progress()
                 return []
@@ -138,29 +139,34 @@ class KafkaSubscription:
     async def _take(self, max_records: int, until_s: float) -> list[Record]:
         if not self._ordered:
             return await self._decoded(self._merge.take(max_records, (), None))
-        for looks_again in (not self._may_go_on(), True):
-            if looks_again:
-                await self._look()
-            await self._fill(until_s)
-            taken = self._merge.take(max_records, self._behind, self._marks)
-            if taken or looks_again:
+        taken: list[Taken] = []
+        if self._may_go_on():
+            taken = await self._merged(max_records, until_s)
+        for _ in range(_LOOKS):
+            if taken or self._merge.is_empty:
                 break
+            # What the last look brought to light comes first, and needs a look of its own.
+            await self._look()
+            taken = await self._merged(max_records, until_s)
         return await self._decoded(taken)
+
+    async def _merged(self, max_records: int, until_s: float) -> list[Taken]:
+        await self._fill(until_s)
+        return self._merge.take(max_records, self._behind, self._marks)
 
     async def _fill(self, until_s: float) -> None:
         """Read what the merge needs to know before it can go on."""
         patience_s = max(until_s, _now() + _POLL_S)
         turn = self._member.turn
-        while (dry := self._dry_behind()) and turn == self._member.turn and _now() < patience_s:
+        while (dry := self._merge.wants(self._behind)) and turn == self._member.turn:
+            if _now() > patience_s:
+                break
             await self._read(dry, _POLL_S)
             await self._see_positions(dry)
 
     def _may_go_on(self) -> bool:
         """Whether the last look at the log still lets something out."""
         return any(self._marks.get(place, 0) >= end for place, end in self._merge.heads().items())
-
-    def _dry_behind(self) -> list[TopicPartition]:
-        return [place for place in self._merge.dry() if place in self._behind]
 
     async def _look(self) -> None:
         """Ask how far the partitions go now, after what has been read from them."""
@@ -204,22 +210,25 @@ class KafkaSubscription:
 
     async def _read(self, places: Sequence[TopicPartition] | None, timeout_s: float) -> None:
         """Read what is there, or wait for it."""
-        turn, consumer = self._member.turn, self._member.consumer
+        consumer = self._member.consumer
         if not self._member.owned:
             await self._member.wait(timeout_s)
             return
         chosen = [self._client.at_broker(place) for place in places or ()]
         try:
-            found = await consumer.getmany(
-                *chosen, timeout_ms=max(1, round(timeout_s * 1000)), max_records=_READ_MAX
-            )
+            # While partitions move, the library would wait for their new owner without a limit.
+            async with asyncio.timeout(timeout_s + _POLL_S):
+                found = await consumer.getmany(
+                    *chosen, timeout_ms=max(1, round(timeout_s * 1000)), max_records=_READ_MAX
+                )
+        except TimeoutError:
+            return
         except KafkaError as error:
             raise BusError(f"{self._group} cannot read: {error!r}") from error
-        if turn != self._member.turn:
-            # A seek has put the position back before these.
-            return
         for kafka_place, records in found.items():
-            self._put(self._client.ours(kafka_place), records)
+            place = self._client.ours(kafka_place)
+            if place in self._member.owned:
+                self._put(place, records)
 
     def _put(self, place: TopicPartition, records: Sequence[Any]) -> None:
         self._moved_s = _now()

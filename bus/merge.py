@@ -15,6 +15,7 @@ from bus.ports import TopicPartition
 
 _SESSIONS = "sessions"
 _KNOWN_MAX = 10_000
+_SESSIONS_AHEAD = 2_000
 
 Taken = tuple[TopicPartition, Arrived]
 
@@ -27,17 +28,20 @@ class Merge:
         self._remember_ids = remember_ids
         self._read: dict[TopicPartition, deque[Arrived]] = {}
         self._ids: dict[TopicPartition, dict[str, None]] = {}
+        self._beginnings: dict[TopicPartition, set[str]] = {}
         self._begun: dict[str, None] = {}
 
     def own(self, place: TopicPartition) -> None:
         """Begin with a partition."""
         self._read.setdefault(place, deque())
         self._ids.setdefault(place, {})
+        self._beginnings.setdefault(place, set())
 
     def drop(self, place: TopicPartition) -> None:
         """Forget a partition and what came from it."""
         self._read.pop(place, None)
         self._ids.pop(place, None)
+        self._beginnings.pop(place, None)
 
     def put(self, place: TopicPartition, found: Arrived) -> bool:
         """Add a partition's next record; False when its event came before and is left out."""
@@ -49,21 +53,41 @@ class Merge:
             if len(ids) > self._remember_ids:
                 del ids[next(iter(ids))]
         self._read[place].append(found)
+        if found.begins:
+            self._beginnings[place].add(found.session_id)
         return True
 
     def put_back(self, taken: Sequence[Taken]) -> None:
         """Undo a take, for its last records."""
         for place, found in reversed(taken):
             self._read[place].appendleft(found)
+            if found.begins:
+                self._beginnings[place].add(found.session_id)
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits to be taken."""
         return not any(self._read.values())
 
-    def dry(self) -> list[TopicPartition]:
-        """Return the partitions of which nothing waits."""
-        return [place for place, found in self._read.items() if not found]
+    def wants(self, behind: Collection[TopicPartition]) -> list[TopicPartition]:
+        """Return those of the partitions of which more must be read before it can go on.
+
+        `sessions` is read ahead, so that a session's beginning is found without handing out what
+        lies before it.
+        """
+        return [
+            place
+            for place in behind
+            if place in self._read
+            and (
+                not self._read[place]
+                or (
+                    self._by_head
+                    and place.topic == _SESSIONS
+                    and len(self._read[place]) < _SESSIONS_AHEAD
+                )
+            )
+        ]
 
     def heads(self) -> dict[TopicPartition, int]:
         """Return the offset behind the first record that waits, where one does."""
@@ -96,34 +120,35 @@ class Merge:
             found = self._read[place][0]
             if marks is not None and found.offset >= marks.get(place, 0):
                 break
-            sessions = TopicPartition(_SESSIONS, place.partition)
-            if self._must_wait(place, found) and self._read.get(sessions):
-                place = sessions
-                heads = [(self._read[each][0].stamp, each) for _, each in heads if each != sessions]
+            if self._must_wait(place, found, behind):
+                place = TopicPartition(_SESSIONS, place.partition)
+                heads = [head for head in heads if head[1] != place]
                 heapq.heapify(heads)
-                found = self._pop(taken, sessions)
-                if self._read[sessions]:
-                    heapq.heappush(heads, (self._read[sessions][0].stamp, sessions))
             else:
-                self._pop(taken, place)
-                if self._read[place]:
-                    heapq.heapreplace(heads, (self._read[place][0].stamp, place))
-                else:
-                    heapq.heappop(heads)
+                heapq.heappop(heads)
+            self._pop(taken, place)
+            if self._read[place]:
+                heapq.heappush(heads, (self._read[place][0].stamp, place))
             dry_behind = not self._read[place] and place in behind
         return taken
 
-    def _must_wait(self, place: TopicPartition, found: Arrived) -> bool:
-        """Whether what `sessions` holds must come first: the session's beginning may be in it."""
-        return (
-            self._by_head and place.topic != _SESSIONS and found.session_id not in self._begun
-        )
+    def _must_wait(
+        self, place: TopicPartition, found: Arrived, behind: Collection[TopicPartition]
+    ) -> bool:
+        """Whether what `sessions` holds must come first: the session's beginning is in it, or may
+        be in what has not been read yet."""
+        if not self._by_head or place.topic == _SESSIONS or found.session_id in self._begun:
+            return False
+        sessions = TopicPartition(_SESSIONS, place.partition)
+        if not self._read.get(sessions):
+            return False
+        return found.session_id in self._beginnings[sessions] or sessions in behind
 
-    def _pop(self, taken: list[Taken], place: TopicPartition) -> Arrived:
+    def _pop(self, taken: list[Taken], place: TopicPartition) -> None:
         found = self._read[place].popleft()
         taken.append((place, found))
         if self._by_head and found.begins:
+            self._beginnings[place].discard(found.session_id)
             self._begun[found.session_id] = None
             if len(self._begun) > _KNOWN_MAX:
                 del self._begun[next(iter(self._begun))]
-        return found

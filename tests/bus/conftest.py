@@ -33,6 +33,7 @@ def kafka_settings(bootstrap: str, **changes: float) -> KafkaSettings:
         bootstrap=bootstrap,
         prefix=f"{uuid.uuid4().hex[:8]}.",
         heartbeat_s=changes.pop("heartbeat_s", 0.2),
+        join_s=changes.pop("join_s", 6.0),
         **changes,
     )
 

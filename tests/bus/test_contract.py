@@ -17,7 +17,7 @@ from bus.topics import TOPICS, dlq_name
 from tests.bus.conftest import OpenBus
 from tests.bus.world import CountingMeter, SteppedClock, ended, started, window, windows
 
-LONG_S = 5.0
+LONG_S = 30.0
 """More than any record needs to come."""
 
 
