@@ -70,9 +70,7 @@ class KafkaBus:
         told = meter or SilentMeter()
         client = KafkaClient(settings)
         async with contextlib.AsyncExitStack() as stack:
-            outbox = await stack.enter_async_context(
-                Outbox.open(folder, settings.outbox_max_bytes)
-            )
+            outbox = await stack.enter_async_context(Outbox.open(folder, settings.outbox_max_bytes))
             publisher = Publisher(client, outbox, told)
             await stack.enter_async_context(publisher.running())
             bus = cls(client, publisher, clock, told)

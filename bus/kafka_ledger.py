@@ -56,9 +56,7 @@ class Ledger:
                 Lag(
                     place,
                     max(0, ends[place] - at[place]),
-                    max(0.0, now_s - arrived(firsts[place][0]).at_s)
-                    if firsts.get(place)
-                    else 0.0,
+                    max(0.0, now_s - arrived(firsts[place][0]).at_s) if firsts.get(place) else 0.0,
                 )
                 for place in sorted(places)
             ]

@@ -188,9 +188,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # the librar
         self._share(owned, kept)
         self._settled.set()
 
-    def _share(
-        self, owned: frozenset[TopicPartition], kept: frozenset[TopicPartition]
-    ) -> None:
+    def _share(self, owned: frozenset[TopicPartition], kept: frozenset[TopicPartition]) -> None:
         self.owned = owned
         self.turn += 1
         self._in_hand = {place: at for place, at in self._in_hand.items() if place in kept}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,9 +71,7 @@ async def open_parts(settings: Settings, folder: Path) -> AsyncIterator[Parts]:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             objects = open_objects(settings.objects_url or (folder / "objects").as_uri())
-            bus = await stack.enter_async_context(
-                LocalBus.open(folder / "bus.db", settings.bus, meter=meter)
-            )
+            bus = await stack.enter_async_context(_open_bus(settings, folder, meter))
             state = await stack.enter_async_context(State.open(database_url))
             fetcher = await stack.enter_async_context(Fetcher(settings.fetch))
         except (BusError, StoreError, OSError) as error:
@@ -86,6 +84,21 @@ async def open_parts(settings: Settings, folder: Path) -> AsyncIterator[Parts]:
             state=state,
             meter=meter,
         )
+
+
+def _open_bus(
+    settings: Settings, folder: Path, meter: PrometheusMeter
+) -> AbstractAsyncContextManager[Bus]:
+    if not settings.kafka.bootstrap:
+        return LocalBus.open(folder / "bus.db", settings.bus, meter=meter)
+    try:
+        from bus.kafka import KafkaBus
+    except ImportError as error:
+        raise OpsError(
+            "kafka.bootstrap is set, and the Kafka client is not installed:"
+            " pip install 'clipthat[cluster]'"
+        ) from error
+    return KafkaBus.open(folder / "outbox", settings.kafka, meter=meter)
 
 
 def pipeline(parts: Parts) -> list[Stage]:
