@@ -87,7 +87,7 @@ class KafkaBus:
             BusFull: the brokers do not answer, and the outbox has no space left.
         """
         now_s = self._clock()
-        # Whatever `clock` is, stamps order what different processes have written at different times.
+        # Whatever `clock` is, stamps put what different processes have written into order.
         stamp_s = time.time()
         messages = [message_of(event, now_s, self._stamps.next(stamp_s)) for event in events]
         if messages:

@@ -212,7 +212,8 @@ class _Unsupported(Exception):
 async def _supported(call: Awaitable[T]) -> T:
     try:
         return await call
-    except IncompatibleBrokerVersion as error:
+    except (IncompatibleBrokerVersion, AttributeError) as error:
+        # The library trips over a cluster that names no controller.
         raise _Unsupported from error
 
 

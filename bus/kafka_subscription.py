@@ -76,6 +76,11 @@ class KafkaSubscription:
         """Leave the group; what is not committed comes again to others."""
         await self._member.leave()
 
+    @property
+    def owned(self) -> frozenset[TopicPartition]:
+        """The partitions that are this member's at present."""
+        return self._member.owned
+
     def alive(self) -> None:
         """Note that the process is alive."""
         self._member.alive()

@@ -1,0 +1,224 @@
+"""Bad days on Kafka: brokers that freeze or die, readers that die, poison, shutdown in the midst."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bus.errors import Fenced
+from bus.kafka import KafkaBus
+from bus.kafka_settings import KafkaSettings
+from tests.bus.conftest import kafka_settings
+from tests.bus.test_contract import behind, channel_of_each_partition, read, seconds
+from tests.bus.world import window, windows
+from tests.paths import REPOSITORY
+from tests.services.fixtures import skip_unless_ci
+from tests.services.kafka_server import KafkaServer, why_no_kafka
+from tests.services.ports import free_ports
+
+LIMIT_S = 120.0
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    """A broker that a test may freeze and kill; it is well again between two tests."""
+    reason = why_no_kafka()
+    if reason:
+        skip_unless_ci(reason)
+    server = KafkaServer(tmp_path_factory.mktemp("broker"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+def impatient(broker: KafkaServer) -> KafkaSettings:
+    """Return settings that give a broker up soon."""
+    return kafka_settings(
+        broker.bootstrap, ack_s=1.0, request_s=2.0, connect_s=2.0, retry_s=0.2, leave_s=1.0
+    )
+
+
+async def publish_some(bus: KafkaBus, channels: list[str], first: int, count: int) -> None:
+    for second in range(first, first + count):
+        await bus.publish([window(second, channel, channel) for channel in channels])
+
+
+@pytest.mark.parametrize("harm", ["frozen", "killed"])
+async def test_a_broker_that_goes_away_loses_nothing_and_changes_no_order(
+    broker: KafkaServer, tmp_path: Path, harm: str
+) -> None:
+    settings, channels = impatient(broker), channel_of_each_partition()
+    async with KafkaBus.open(tmp_path, settings) as bus, asyncio.timeout(LIMIT_S):
+        await publish_some(bus, channels, 0, 20)
+        publishing = asyncio.create_task(publish_some(bus, channels, 20, 20))
+        await asyncio.sleep(0)
+        broker.freeze() if harm == "frozen" else broker.kill()
+        await publishing
+        await publish_some(bus, channels, 40, 20)
+        broker.thaw() if harm == "frozen" else await asyncio.to_thread(broker.start)
+        await publish_some(bus, channels, 60, 20)
+        async with bus.subscribe("g", ["chat"]) as subscription:
+            records = await read(subscription, 80 * len(channels))
+    for channel in channels:
+        mine = [record for record in records if record.event.channel_id == channel]
+        assert seconds(mine) == list(range(80))
+
+
+async def test_what_a_killed_publisher_had_in_its_outbox_is_sent_by_the_next(
+    broker: KafkaServer, tmp_path: Path
+) -> None:
+    settings = impatient(broker)
+    async with asyncio.timeout(LIMIT_S):
+        async with KafkaBus.open(tmp_path, settings) as bus:
+            await bus.publish(windows(3))
+            broker.freeze()
+            try:
+                await bus.publish([window(3), window(4)])
+            finally:
+                # It closes while the broker is dead.
+                pass
+        broker.thaw()
+        async with KafkaBus.open(tmp_path, settings) as bus:
+            async with bus.subscribe("g", ["chat"]) as subscription:
+                assert seconds(await read(subscription, 5)) == [0, 1, 2, 3, 4]
+
+
+_STUCK = """
+import asyncio, sys
+from pathlib import Path
+from bus.kafka import KafkaBus
+from bus.kafka_settings import KafkaSettings
+from tests.bus.world import windows
+
+async def main(bootstrap, prefix, folder, mode):
+    settings = KafkaSettings(
+        bootstrap=bootstrap, prefix=prefix, session_s=1.0, heartbeat_s=0.2, request_s=2.0,
+        connect_s=2.0, leave_s=2.0, ack_s=2.0,
+    )
+    async with KafkaBus.open(Path(folder), settings) as bus:
+        if mode == "publish":
+            await bus.publish(windows(1))
+            stop = asyncio.Event()
+            import signal
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+            async with bus.subscribe("stopping", ["chat", "sessions"]) as subscription:
+                print("ready", flush=True)
+                while not stop.is_set():
+                    await subscription.fetch(10, 0.2)
+            return
+        async with bus.subscribe("g", ["chat"]) as subscription:
+            print(len(await subscription.fetch(3, 30.0)), flush=True)
+            await asyncio.sleep(600)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def child(
+    settings: KafkaSettings, folder: Path, mode: str
+) -> tuple[asyncio.subprocess.Process, bytes]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", _STUCK, settings.bootstrap, settings.prefix, str(folder), mode),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=REPOSITORY,
+    )
+    assert process.stdout is not None
+    return process, await process.stdout.readline()
+
+
+async def test_what_a_killed_reader_had_in_hand_comes_to_the_next(
+    broker: KafkaServer, tmp_path: Path
+) -> None:
+    settings = impatient(broker)
+    async with KafkaBus.open(tmp_path / "here", settings) as bus, asyncio.timeout(LIMIT_S):
+        await bus.publish(windows(3))
+        reader, told = await child(settings, tmp_path / "there", "read")
+        assert told == b"3\n"
+        reader.send_signal(signal.SIGKILL)
+        await reader.wait()
+        async with bus.subscribe("g", ["chat"]) as heir:
+            assert seconds(await read(heir, 3)) == [0, 1, 2]
+
+
+async def test_shutting_down_with_a_dead_broker_ends(broker: KafkaServer, tmp_path: Path) -> None:
+    process, told = await child(impatient(broker), tmp_path, "publish")
+    assert told == b"ready\n"
+    broker.freeze()
+    try:
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(LIMIT_S):
+            assert await process.wait() == 0
+    finally:
+        broker.thaw()
+
+
+async def test_two_readers_of_two_topics_own_the_same_partitions_of_each(
+    broker: KafkaServer, tmp_path: Path
+) -> None:
+    settings, topics = impatient(broker), ["chat", "sessions", "segments"]
+    async with (
+        asyncio.timeout(LIMIT_S),
+        KafkaBus.open(tmp_path / "a", settings) as here,
+        KafkaBus.open(tmp_path / "b", settings) as there,
+        here.subscribe("g", topics) as first,
+        there.subscribe("g", topics) as second,
+    ):
+        for each in (first, second):
+            while len(each.owned) != 6:
+                try:
+                    await each.fetch(1, 0.2)
+                except Fenced:
+                    continue
+            numbers = {place.partition for place in each.owned}
+            assert {(p.topic, p.partition) for p in each.owned} == {
+                (topic, number) for topic in topics for number in numbers
+            }
+        assert not first.owned & second.owned
+
+
+async def test_headers_say_what_cloud_events_ask_for(broker: KafkaServer, tmp_path: Path) -> None:
+    from aiokafka import AIOKafkaConsumer
+
+    settings = impatient(broker)
+    async with asyncio.timeout(LIMIT_S), KafkaBus.open(tmp_path, settings) as bus:
+        await bus.publish([window(1)])
+        consumer = AIOKafkaConsumer(
+            f"{settings.prefix}chat",
+            bootstrap_servers=broker.bootstrap,
+            auto_offset_reset="earliest",
+        )
+        await consumer.start()
+        try:
+            record = await consumer.getone()
+        finally:
+            await consumer.stop()
+    told = {name: text.decode() for name, text in record.headers}
+    assert record.key == b"c"
+    assert told["ce_id"] == window(1).event_id
+    assert told["ce_type"] == "clipthat.chat.window.v1"
+    assert told["ce_tenantid"] == "t"
+    version, trace, span, flags = told["traceparent"].split("-")
+    assert (version, len(trace), len(span), flags) == ("00", 32, 16, "01")
+
+
+async def test_behind_is_not_committed_twice(broker: KafkaServer, tmp_path: Path) -> None:
+    """Repetitions in the log are left out, and passed by the commit."""
+    settings = impatient(broker)
+    async with asyncio.timeout(LIMIT_S):
+        async with KafkaBus.open(tmp_path / "a", settings) as bus:
+            await bus.publish(windows(2))
+        async with KafkaBus.open(tmp_path / "b", settings) as bus:
+            await bus.publish(windows(2))
+            async with bus.subscribe("g", ["chat"]) as subscription:
+                records = await read(subscription, 2)
+                assert seconds(records) == [0, 1]
+                assert await subscription.fetch(10, 0.0) == []
+                await subscription.commit(behind(records))
+                assert {lag.messages for lag in await bus.lag("g")} == {0}
