@@ -137,7 +137,7 @@ class Publisher:
                 await self._wake.wait()
 
     def _ended(self, sender: asyncio.Task[None]) -> None:
-        """Leave nobody waiting when the sender breaks: the disk of the outbox, or an error of ours."""
+        """Leave nobody waiting when the sender breaks: the outbox's disk, or an error of ours."""
         self._closing.set()
         if not sender.cancelled() and (error := sender.exception()) is not None:
             for call in self._calls_waiting():
