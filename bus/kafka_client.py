@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -31,6 +31,7 @@ BATCH_BYTES = 128 * 1024
 _MESSAGE_BYTES_MAX = 2 * 1024 * 1024
 """Above what the codec lets through, so that no event can ever be stuck for its size."""
 _EXISTS = 36
+_LOOK_AGAIN_S = 0.05
 
 
 class KafkaClient:
@@ -177,16 +178,26 @@ class KafkaClient:
             for name, code, *told in made.topic_errors if made is not None else ():
                 if code not in (0, _EXISTS):
                     raise BusError(f"Kafka does not make the topic {name}: error {code} {told}")
-            found = await self.ask(admin.describe_topics([self.name(each) for each in missing]))
-        for each in found:
-            topic = str(each["topic"]).removeprefix(self.settings.prefix)
-            count = len(each["partitions"])
-            if count and count != _partitions(topic):
-                raise BusError(
-                    f"the topic {each['topic']} has {count} partitions, and we need"
-                    f" {_partitions(topic)}: use another kafka.prefix, or remove the topic"
-                )
+            await self.ask(self._until_led(admin, missing))
         self._ready.update(missing)
+
+    async def _until_led(self, admin: Any, topics: Sequence[str]) -> None:
+        """Wait until every partition has a leader: a group that forms before shares out less."""
+        while True:
+            led: set[str] = set()
+            for told in await admin.describe_topics([self.name(topic) for topic in topics]):
+                topic = str(told["topic"]).removeprefix(self.settings.prefix)
+                count = len(told["partitions"])
+                if count and count != _partitions(topic):
+                    raise BusError(
+                        f"the topic {told['topic']} has {count} partitions, and we need"
+                        f" {_partitions(topic)}: use another kafka.prefix, or remove the topic"
+                    )
+                if count and all(each["leader"] >= 0 for each in told["partitions"]):
+                    led.add(topic)
+            if led >= set(topics):
+                return
+            await asyncio.sleep(_LOOK_AGAIN_S)
 
     def _connection(self) -> dict[str, Any]:
         settings = self.settings
@@ -194,7 +205,7 @@ class KafkaClient:
             "bootstrap_servers": settings.bootstrap,
             "request_timeout_ms": round(settings.request_s * 1000),
             "security_protocol": settings.security,
-            "metadata_max_age_ms": 60_000,
+            "metadata_max_age_ms": 10_000,
         }
         if settings.security in ("SSL", "SASL_SSL"):
             told["ssl_context"] = ssl.create_default_context(cafile=settings.ca_file or None)
