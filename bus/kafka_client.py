@@ -85,7 +85,8 @@ class KafkaClient:
             group_id=self.name(group),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=500,
+            # Partitions that have been read wait for this long when others have nothing to give.
+            fetch_max_wait_ms=100,
             session_timeout_ms=round(settings.session_s * 1000),
             heartbeat_interval_ms=round(settings.heartbeat_s * 1000),
             rebalance_timeout_ms=round(settings.rebalance_s * 1000),

@@ -57,7 +57,7 @@ class KafkaSubscription:
         self._member = Membership(client, group, topics, clock, self._adopt)
         self._next: dict[TopicPartition, int] = {}
         self._skipped: dict[TopicPartition, set[int]] = {}
-        self._handed: dict[tuple[TopicPartition, int], Arrived] = {}
+        self._handed: list[Taken] = []
         self._marks: dict[TopicPartition, int] = {}
         self._behind: set[TopicPartition] = set()
         self._ends: dict[TopicPartition, int] = {}
@@ -118,10 +118,11 @@ class KafkaSubscription:
 
     async def reject(self, record: Record, error: str, attempts: int) -> None:
         """Put a poison record into the dead letters; see bus.ports.Subscription."""
-        found = self._handed.get((record.place, record.offset))
-        if found is None:
-            raise BusError(f"{record.place} {record.offset} is not in hand")
-        await self._bury(record.place, found, error, attempts)
+        for place, one in self._handed:
+            if place == record.place and one.offset == record.offset:
+                await self._bury(place, one, error, attempts)
+                return
+        raise BusError(f"{record.place} {record.offset} is not in hand")
 
     # --- partitions come and go ---
 
@@ -129,7 +130,8 @@ class KafkaSubscription:
         """Take over a new share; called while nothing is being read."""
         for place in [place for place in self._next if place not in kept]:
             self._merge.drop(place)
-            del self._next[place], self._skipped[place]
+            del self._next[place]
+            self._skipped.pop(place, None)
         for place in owned:
             if place in self._next:
                 self._member.consumer.seek(self._client.at_broker(place), self._next[place])
@@ -237,13 +239,12 @@ class KafkaSubscription:
 
     def _put(self, place: TopicPartition, records: Sequence[Any]) -> None:
         self._moved_s = _now()
-        skipped = self._skipped.setdefault(place, set())
-        for record in records:
-            one = arrived(record)
-            self._stamps.saw(one.stamp)
-            if not self._merge.put(place, one):
-                skipped.add(one.offset)
-                self._meter.count("clipthat_bus_repeated_total", topic=place.topic)
+        found = [arrived(record) for record in records]
+        self._stamps.saw(max(one.stamp for one in found))
+        repeated = self._merge.put(place, found)
+        if repeated:
+            self._skipped.setdefault(place, set()).update(repeated)
+            self._meter.count("clipthat_bus_repeated_total", len(repeated), topic=place.topic)
         self._next[place] = records[-1].offset + 1
         if not self._is_behind(place):
             self._behind.discard(place)
@@ -259,14 +260,14 @@ class KafkaSubscription:
                     self._merge.put_back(taken[n:])
                     break
                 await self._bury(place, one, str(error), 1)
-                self._skipped[place].add(one.offset)
+                self._skipped.setdefault(place, set()).add(one.offset)
                 log.warning(
                     "record cannot be read",
                     extra={"topic": place.topic, "offset": one.offset, "error": str(error)},
                 )
                 continue
-            self._handed[(place, one.offset)] = one
             records.append(Record(place.topic, place.partition, one.offset, one.at_s, event))
+        self._handed = list(taken)
         self._member.handed({record.place: record.offset + 1 for record in records})
         return records
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from bus.kafka_message import Arrived
 from bus.ports import TopicPartition
@@ -43,19 +43,25 @@ class Merge:
         self._ids.pop(place, None)
         self._beginnings.pop(place, None)
 
-    def put(self, place: TopicPartition, found: Arrived) -> bool:
-        """Add a partition's next record; False when its event came before and is left out."""
-        ids = self._ids[place]
-        if found.event_id:
-            if found.event_id in ids:
-                return False
-            ids[found.event_id] = None
-            if len(ids) > self._remember_ids:
-                del ids[next(iter(ids))]
-        self._read[place].append(found)
-        if found.begins:
-            self._beginnings[place].add(found.session_id)
-        return True
+    def put(self, place: TopicPartition, found: Iterable[Arrived]) -> list[int]:
+        """Add a partition's next records.
+
+        Returns:
+            The offsets of those whose event came before; they are left out.
+        """
+        ids, read, repeated = self._ids[place], self._read[place], []
+        for one in found:
+            if one.event_id:
+                if one.event_id in ids:
+                    repeated.append(one.offset)
+                    continue
+                ids[one.event_id] = None
+            read.append(one)
+            if one.begins:
+                self._beginnings[place].add(one.session_id)
+        for _ in range(len(ids) - self._remember_ids):
+            del ids[next(iter(ids))]
+        return repeated
 
     def put_back(self, taken: Sequence[Taken]) -> None:
         """Undo a take, for its last records."""
@@ -111,6 +117,8 @@ class Merge:
             marks: what had been read before that look; records above wait for the next. None:
                 the order between topics does not matter.
         """
+        if marks is None:
+            return self._take_any(records_max)
         taken: list[Taken] = []
         heads = [(found[0].stamp, place) for place, found in self._read.items() if found]
         heapq.heapify(heads)
@@ -118,7 +126,7 @@ class Merge:
         while heads and len(taken) < records_max and not dry_behind:
             place = heads[0][1]
             found = self._read[place][0]
-            if marks is not None and found.offset >= marks.get(place, 0):
+            if found.offset >= marks.get(place, 0):
                 break
             if self._must_wait(place, found, behind):
                 place = TopicPartition(_SESSIONS, place.partition)
@@ -130,6 +138,18 @@ class Merge:
             if self._read[place]:
                 heapq.heappush(heads, (self._read[place][0].stamp, place))
             dry_behind = not self._read[place] and place in behind
+        return taken
+
+    def _take_any(self, records_max: int) -> list[Taken]:
+        """Take partition by partition, in turns, so that none waits for ever behind another."""
+        taken: list[Taken] = []
+        for place in list(self._read):
+            found = self._read[place]
+            while found and len(taken) < records_max:
+                taken.append((place, found.popleft()))
+            if len(taken) == records_max:
+                break
+            self._read[place] = self._read.pop(place)
         return taken
 
     def _must_wait(
