@@ -26,9 +26,9 @@ from bus.kafka_settings import KafkaSettings
 from bus.topics import TOPICS
 from tests.services.kafka_server import KafkaServer, why_no_kafka
 
-COUNT = 20_000
+COUNT = 60_000
 BATCH = 100
-ROUNDS = 3
+ROUNDS = 2
 
 
 async def bare_publish(bootstrap: str, topic: str, events: Sequence[Event]) -> None:

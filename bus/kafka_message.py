@@ -45,7 +45,7 @@ class Message:
         return TopicPartition(self.topic, self.partition)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Arrived:
     """A message that has been read and not yet handed out."""
 

@@ -258,6 +258,7 @@ class KafkaSubscription:
                 if records:
                     # What is in hand goes out first, so that nothing is lost if burying fails.
                     self._merge.put_back(taken[n:])
+                    taken = taken[:n]
                     break
                 await self._bury(place, one, str(error), 1)
                 self._skipped.setdefault(place, set()).add(one.offset)
@@ -268,7 +269,8 @@ class KafkaSubscription:
                 continue
             records.append(Record(place.topic, place.partition, one.offset, one.at_s, event))
         self._handed = list(taken)
-        self._member.handed({record.place: record.offset + 1 for record in records})
+        if records:
+            self._member.handed(_behind(taken))
         return records
 
     async def _catch_up(self, until_s: float) -> None:
@@ -299,6 +301,18 @@ class KafkaSubscription:
         while offset in skipped:
             offset += 1
         return offset
+
+
+def _behind(taken: Sequence[Taken]) -> dict[TopicPartition, int]:
+    """Return the offsets behind these records; neighbours of one partition are looked up once."""
+    nexts: dict[TopicPartition, int] = {}
+    last, at = taken[0]
+    for place, one in taken:
+        if place is not last:
+            nexts[last] = at.offset + 1
+        last, at = place, one
+    nexts[last] = at.offset + 1
+    return nexts
 
 
 def _now() -> float:

@@ -16,6 +16,7 @@ from bus.local import LocalBus
 from bus.settings import LocalBusSettings
 from tests.bus.world import SteppedClock
 from tests.services.fixtures import any_kafka, kafka
+from tests.services.kafka_server import why_no_kafka
 
 __all__ = ["any_kafka", "kafka"]
 
@@ -44,6 +45,10 @@ def open_bus(request: pytest.FixtureRequest, tmp_path: Path, clock: SteppedClock
     if request.param == "local":
         local = LocalBusSettings(synchronous="NORMAL", poll_s=0.005)
         return lambda: LocalBus.open(tmp_path / "bus.db", local, clock=clock)
-    settings = kafka_settings(request.getfixturevalue("any_kafka"), ack_s=60.0, request_s=60.0)
+    # The mock cluster lets a group wait for some seconds before it forms.
+    join_s = 20.0 if why_no_kafka() else 6.0
+    settings = kafka_settings(
+        request.getfixturevalue("any_kafka"), ack_s=60.0, request_s=60.0, join_s=join_s
+    )
     folders = (tmp_path / f"process-{n}" for n in itertools.count())
     return lambda: KafkaBus.open(next(folders), settings, clock=clock)
