@@ -12,9 +12,7 @@ from tests.services.kafka_server import KafkaServer
 __all__ = ["kafka"]
 
 
-def test_a_recording_gives_the_same_clips_through_kafka(
-    kafka: KafkaServer, tmp_path: Path
-) -> None:
+def test_a_recording_gives_the_same_clips_through_kafka(kafka: KafkaServer, tmp_path: Path) -> None:
     make_video(tmp_path / "video.mp4")
     make_chat(tmp_path / "chat.jsonl")
     through_kafka = (
