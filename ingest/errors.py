@@ -13,6 +13,10 @@ class SourceGone(IngestError):
     """The source cannot be reached now; it may come back."""
 
 
+class SourceOffline(SourceGone):
+    """The platform says that nothing is on now."""
+
+
 class MalformedPlaylist(IngestError):
     """A playlist's text is no playlist, or is larger than its limits."""
 

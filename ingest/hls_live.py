@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import math
 import random
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from bus.ports import Meter, SilentMeter
+from ingest.address import Address, FixedAddress
 from ingest.cursor import Cursor, Lost, Step, Take, Verdict, fallen_behind, newest
-from ingest.errors import MalformedPlaylist
+from ingest.errors import MalformedPlaylist, SourceGone, SourceOffline, SourceUnusable
 from ingest.playlist import MediaPlaylist
-from ingest.playlist_reader import PlaylistReader, Web
+from ingest.playlist_reader import Opened, PlaylistReader, Web
 from ingest.segment_reader import SegmentReader, Unread, Whole, refusal
 from ingest.settings import IngestSettings
 from ingest.source import Notice, Pulled, Resume, SourceEnd, SourceInfo
@@ -29,7 +31,14 @@ from store.errors import FetchError, FetchStatus
 
 log = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
 _TOKEN_GONE = (401, 403, 404, 410)
+_FIND_S = 60.0
+"""Bounds finding the stream anew, a wait for its turn included."""
+_RENEW_SPREAD = 0.045
+"""Share by which renewals are spread, so that channels do not renew in step."""
+_RENEW_AGAIN_S = 60.0
+"""A renewal that failed while the old address still works is tried again after this long."""
 
 
 def _even() -> float:
@@ -37,30 +46,41 @@ def _even() -> float:
 
 
 class HlsLive:
-    """A live stream at a multivariant or media playlist's address."""
+    """A live stream behind an address, or at a multivariant or media playlist's URL."""
 
     def __init__(
         self,
-        url: str,
+        where: Address | str,
         web: Web,
         settings: IngestSettings,
         *,
+        quality: Sequence[str] = (),
+        renew_after_s: float = math.inf,
+        flap_s: float = 0.0,
         title: str = "",
-        broadcast_id: str = "",
         meter: Meter | None = None,
         timer: Timer | None = None,
         spread: Callable[[], float] = _even,
     ) -> None:
-        """`broadcast_id`: when the platform names its broadcasts; else the start names it."""
-        self._url = url
-        self._title = title or url
-        self._broadcast_id = broadcast_id
+        """`where`: an address, or a URL that stays.
+
+        Args:
+            quality: names of variants to prefer, the first one first.
+            renew_after_s: age at which an address is found anew, before it dies.
+            flap_s: how long a broadcast that the platform names may be away, when that is longer
+                than `settings.lost_after_s`.
+            title: empty: as the platform calls it.
+        """
+        self._address = FixedAddress(where) if isinstance(where, str) else where
+        self._title = title
+        self._renew_after_s = renew_after_s
+        self._flap_s = flap_s
         self._web = web
         self._settings = settings
         self._meter = meter or SilentMeter()
         self._timer = timer or WallTimer()
         self._spread = spread
-        self._playlists = PlaylistReader(url, web, settings)
+        self._playlists = PlaylistReader(self._address, web, settings, quality=quality)
         self._first: MediaPlaylist | None = None
 
     async def describe(self) -> SourceInfo:
@@ -76,22 +96,45 @@ class HlsLive:
         wall_start_s = listed[0].pdt_s if listed else None
         if wall_start_s is None:
             wall_start_s = self._timer.now() - sum(s.duration_s for s in listed)
-        started = f"{self._url}\x1f{wall_start_s:.3f}"
-        variant = self._playlists.variant
+        shown = self._address.shown
+        started = f"{shown}\x1f{wall_start_s:.3f}"
+        variant, named = self._playlists.variant, self._playlists.broadcast_id
         return SourceInfo(
             kind="live",
-            title=self._title,
-            source=self._url,
-            broadcast_id=self._broadcast_id or hashlib.sha256(started.encode()).hexdigest()[:24],
+            title=self._title or self._playlists.title or shown,
+            source=shown,
+            broadcast_id=named or hashlib.sha256(started.encode()).hexdigest()[:24],
+            broadcast_named=bool(named),
             wall_start_s=wall_start_s,
             has_video=False if variant is not None and variant.audio_only else None,
         )
 
     def pull(self, resume: Resume | None) -> AsyncGenerator[Pulled, None]:
-        """Yield the stream as it comes, until it ends or stays away."""
-        segments = SegmentReader(self._web, self._timer, self._settings, self._meter, outage_s=0.0)
+        """Yield the stream as it comes, until it ends or stays away.
+
+        A broadcast that the platform names ends when another one is on in its place, or when it
+        stays away; an end mark in its playlist is a flap until then.
+        """
+        settings = self._settings
+        if self._playlists.broadcast_id:
+            away_s = max(settings.lost_after_s, self._flap_s)
+            settings = replace(settings, lost_after_s=away_s)
+        segments = SegmentReader(
+            self._web,
+            self._timer,
+            settings,
+            self._meter,
+            outage_s=0.0,
+            headers=lambda: self._playlists.headers,
+        )
         puller = _Puller(
-            self._playlists, segments, self._settings, self._meter, self._timer, self._spread
+            self._playlists,
+            segments,
+            settings,
+            self._meter,
+            self._timer,
+            self._spread,
+            self._renew_after_s,
         )
         first, self._first = self._first, None
         return puller.run(first, resume)
@@ -122,6 +165,7 @@ class _Puller:
         meter: Meter,
         timer: Timer,
         spread: Callable[[], float],
+        renew_after_s: float,
     ) -> None:
         self._playlists = playlists
         self._segments = segments
@@ -132,7 +176,13 @@ class _Puller:
         self._waiting: deque[_Waiting] = deque()
         self._told: set[str] = set()
         self._reload: asyncio.Task[MediaPlaylist] | None = None
+        self._finding: asyncio.Task[Opened] | None = None
         self._alarm: asyncio.Task[None] | None = None
+        self._renew_after_s = renew_after_s
+        self._renew_at_s = math.inf
+        self._dead = False
+        self._offline = False
+        self._over = False
 
     async def run(
         self, first: MediaPlaylist | None, resume: Resume | None
@@ -140,6 +190,7 @@ class _Puller:
         """Yield what comes; `first` is a playlist that has just been read."""
         self._cursor = Cursor(self._settings, self._timer.now(), resume)
         self._timeline = Timeline(resume)
+        self._renew_later()
         try:
             if first is not None:
                 self._take_in(first)
@@ -156,8 +207,10 @@ class _Puller:
                     yield end
                     return
                 self._start_fetches()
-                await self._wait(verdict)
+                self._start_finding(verdict)
+                await self._wait()
                 self._collect_reload()
+                self._collect_found()
         finally:
             await self._let_go()
 
@@ -183,10 +236,10 @@ class _Puller:
     def _end(self, verdict: Verdict) -> SourceEnd | None:
         if self._waiting:
             return None
-        if self._cursor.ended:
+        if self._over or self._cursor.ended:
             return SourceEnd(reason="ended")
         if verdict == "lost":
-            return SourceEnd(reason="lost")
+            return SourceEnd(reason="ended" if self._offline else "lost")
         return None
 
     def _tell(self, waiting: _Waiting) -> list[Pulled]:
@@ -204,9 +257,10 @@ class _Puller:
         if isinstance(outcome, Unread):
             log.warning("segment unread", extra={"seq": segment.seq, "detail": outcome.detail})
             return self._timeline.failed(segment, outcome.reason, outcome.detail)
-        return self._timeline.stored(
-            segment, outcome.probe, outcome.body, outcome.init, outcome.source_ref
-        )
+        opened = self._playlists.opened
+        lasting = opened is None or not opened.resolved.fleeting
+        again = outcome.source_ref if lasting else None
+        return self._timeline.stored(segment, outcome.probe, outcome.body, outcome.init, again)
 
     def _start_fetches(self) -> None:
         flying = sum(1 for w in self._waiting if w.fetch is not None)
@@ -217,29 +271,71 @@ class _Puller:
                 waiting.fetch = asyncio.create_task(self._segments.read(waiting.step.segment))
                 flying += 1
 
-    async def _wait(self, verdict: Verdict) -> None:
-        """Wait for the next segment in order, the reload, or the time for one."""
-        if verdict == "resolve" and self._reload is None:
-            self._cursor.resolved(self._timer.now())
-            self._playlists.forget()
-            self._begin_reload()
-        if self._reload is None and self._alarm is None and not self._cursor.ended:
-            self._begin_reload()
+    def _start_finding(self, verdict: Verdict) -> None:
+        """Look for the stream anew: it died, nothing new comes, or its address has grown old."""
+        now_s = self._timer.now()
+        wanted = self._dead or verdict == "resolve" or now_s >= self._renew_at_s
+        if not wanted or self._finding is not None or self._over or self._cursor.ended:
+            return
+        if self._cursor.may_resolve(now_s):
+            self._cursor.resolved(now_s)
+            self._dead = False
+            self._finding = asyncio.create_task(_bounded(self._playlists.find(), _FIND_S))
+
+    async def _wait(self) -> None:
+        """Wait for the next segment in order, a playlist, or the time for one."""
+        reading = not self._cursor.ended and not self._over
+        if self._reload is None and self._alarm is None and reading:
+            # One answer is due; twice its time bounds even a slow reading of it.
+            limit_s = 2 * self._settings.playlist_timeout_s
+            self._reload = asyncio.create_task(_bounded(self._read(), limit_s))
         watched: list[asyncio.Task[Any]] = []
         if self._waiting and self._waiting[0].fetch is not None:
             watched.append(self._waiting[0].fetch)
-        watched += [task for task in (self._reload, self._alarm) if task is not None]
+        watched += [t for t in (self._reload, self._finding, self._alarm) if t is not None]
         await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         if self._alarm is not None and self._alarm.done():
             self._alarm = None
 
-    def _begin_reload(self) -> None:
-        self._reload = asyncio.create_task(self._bounded(self._playlists.reload()))
+    async def _read(self) -> MediaPlaylist:
+        if self._playlists.opened is None:
+            return await self._playlists.open(self._timer)
+        return await self._playlists.reload()
 
-    async def _bounded(self, work: Coroutine[Any, Any, MediaPlaylist]) -> MediaPlaylist:
-        # Three answers at the most: the variant, the list of variants and the chosen one.
-        async with asyncio.timeout(3 * self._settings.playlist_timeout_s):
-            return await work
+    def _collect_found(self) -> None:
+        if self._finding is None or not self._finding.done():
+            return
+        finding, self._finding = self._finding, None
+        try:
+            found = finding.result()
+        except (FetchError, MalformedPlaylist, SourceGone, SourceUnusable, TimeoutError) as error:
+            self._meter.count("clipthat_addresses_found_total", outcome="failed")
+            log.warning("stream not found anew", extra={"detail": str(error)})
+            self._offline = isinstance(error, SourceOffline)
+            self._renew_at_s = max(self._renew_at_s, self._timer.now() + _RENEW_AGAIN_S)
+            return
+        self._meter.count("clipthat_addresses_found_total", outcome="ok")
+        self._offline = False
+        known = self._playlists.opened
+        for task in (self._reload, self._alarm):
+            # The list before this one must not come after it.
+            if task is not None:
+                task.cancel()
+        self._reload = self._alarm = None
+        if known is not None and known.broadcast_id and found.broadcast_id:
+            self._over = found.broadcast_id != known.broadcast_id
+        if self._over:
+            log.info("another broadcast is on", extra={"broadcast_id": found.broadcast_id})
+            return
+        self._playlists.use(found)
+        self._dead = False
+        self._renew_later()
+        self._take_in(found.playlist, elsewhere=known is None or known.media_url != found.media_url)
+        self._set_alarm()
+
+    def _renew_later(self) -> None:
+        spread = 1 + _RENEW_SPREAD * self._spread()
+        self._renew_at_s = self._timer.now() + self._renew_after_s * spread
 
     def _collect_reload(self) -> None:
         if self._reload is None or not self._reload.done():
@@ -247,15 +343,12 @@ class _Puller:
         reload, self._reload = self._reload, None
         try:
             playlist = reload.result()
-        except (FetchError, MalformedPlaylist, TimeoutError) as error:
+        except (FetchError, MalformedPlaylist, SourceGone, SourceUnusable, TimeoutError) as error:
             self._meter.count("clipthat_playlist_reloads_total", outcome="failed")
             log.warning("playlist unread", extra={"detail": str(error)})
             self._cursor.failed()
-            gone = isinstance(error, FetchStatus) and error.status in _TOKEN_GONE
-            if gone and self._cursor.may_resolve(self._timer.now()):
-                self._cursor.resolved(self._timer.now())
-                self._playlists.forget()
-                return
+            if isinstance(error, FetchStatus) and error.status in _TOKEN_GONE:
+                self._dead = True
         else:
             self._meter.count("clipthat_playlist_reloads_total", outcome="ok")
             self._take_in(playlist)
@@ -266,8 +359,12 @@ class _Puller:
         wait_s = self._cursor.reload_in_s(self._spread())
         self._alarm = asyncio.create_task(self._timer.sleep(wait_s))
 
-    def _take_in(self, playlist: MediaPlaylist) -> None:
-        steps = self._cursor.feed(playlist, self._timer.now())
+    def _take_in(self, playlist: MediaPlaylist, *, elsewhere: bool = False) -> None:
+        if playlist.ended and self._playlists.broadcast_id:
+            # The broadcast may come back; whether it is over, its address tells.
+            playlist = replace(playlist, ended=False)
+            self._dead = True
+        steps = self._cursor.feed(playlist, self._timer.now(), elsewhere=elsewhere)
         self._waiting.extend(_Waiting(step) for step in steps)
         late = [w for w in self._waiting if not w.ready]
         if len(late) < len(self._waiting) or not late:
@@ -298,7 +395,12 @@ class _Puller:
 
     async def _let_go(self) -> None:
         tasks: list[asyncio.Task[Any]] = [w.fetch for w in self._waiting if w.fetch is not None]
-        tasks += [task for task in (self._reload, self._alarm) if task is not None]
+        tasks += [t for t in (self._reload, self._finding, self._alarm) if t is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _bounded(work: Coroutine[Any, Any, _T], limit_s: float) -> _T:
+    async with asyncio.timeout(limit_s):
+        return await work

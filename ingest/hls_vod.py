@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Sequence
 from urllib.parse import urlsplit
 
 from bus.ports import Meter, SilentMeter
+from ingest.address import FixedAddress
 from ingest.errors import SourceUnusable
 from ingest.playlist import MediaPlaylist
 from ingest.playlist_reader import PlaylistReader, Web
@@ -47,7 +48,7 @@ class HlsVod:
         self._settings = settings
         self._meter = meter or SilentMeter()
         self._timer = timer or WallTimer()
-        self._playlists = PlaylistReader(url, web, settings)
+        self._playlists = PlaylistReader(FixedAddress(url), web, settings)
         self._segments = SegmentReader(
             web, self._timer, settings, self._meter, outage_s=settings.vod_outage_s
         )

@@ -6,6 +6,7 @@ Law: a segment is returned whole and looked at, or not at all.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bus.events import MissingReason, SourceRef
@@ -57,14 +58,24 @@ class SegmentReader:
     """Reads one stream's segments."""
 
     def __init__(
-        self, web: Web, timer: Timer, settings: IngestSettings, meter: Meter, outage_s: float
+        self,
+        web: Web,
+        timer: Timer,
+        settings: IngestSettings,
+        meter: Meter,
+        outage_s: float,
+        headers: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """`outage_s`: how long to wait for an origin that is away, beyond the usual deadline."""
+        """`outage_s`: how long to wait for an origin that is away, beyond the usual deadline.
+
+        `headers` returns what is to be sent with each request, as it stands at that moment.
+        """
         self._web = web
         self._timer = timer
         self._settings = settings
         self._meter = meter
         self._outage_s = outage_s
+        self._headers = headers
         self._keys: OrderedDict[str, bytes] = OrderedDict()
         self._inits: OrderedDict[InitSection, bytes] = OrderedDict()
 
@@ -123,6 +134,7 @@ class SegmentReader:
             timeout_s=timeout_s,
             offset=segment.offset,
             length=segment.length,
+            headers=self._headers(),
         )
         body = await self._open(answer.body, segment.key, segment.seq, timeout_s)
         init = None
@@ -138,7 +150,9 @@ class SegmentReader:
             return body
         secret = self._keys.get(key.uri)
         if secret is None:
-            answer = await self._web.get(key.uri, max_bytes=1024, timeout_s=timeout_s)
+            answer = await self._web.get(
+                key.uri, max_bytes=1024, timeout_s=timeout_s, headers=self._headers()
+            )
             secret = answer.body
             if len(secret) != _KEY_BYTES:
                 raise BadSegment(f"the key is {len(secret)} bytes long, not {_KEY_BYTES}")
@@ -161,6 +175,7 @@ class SegmentReader:
             timeout_s=timeout_s,
             offset=section.offset,
             length=section.length,
+            headers=self._headers(),
         )
         body = await self._open(answer.body, section.key, seq, timeout_s)
         if not is_init(body):

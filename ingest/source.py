@@ -24,6 +24,8 @@ class SourceInfo:
     """The address or path as a person wrote it."""
     broadcast_id: str
     """Names one broadcast, VOD or file: the same thing opened again has the same id."""
+    broadcast_named: bool = False
+    """The platform has named the live broadcast: it keeps its id through outages."""
     duration_s: float | None = None
     wall_start_s: float | None = None
     """Unix time of media second zero."""

@@ -74,6 +74,13 @@ METRICS: tuple[Metric, ...] = (
         "Flat while the bus moves: the recorder is behind or the database is locked.",
     ),
     Metric(
+        "clipthat_addresses_found_total",
+        "counter",
+        ("outcome",),
+        "Live streams looked for anew, by outcome: a renewal, a dead address, nothing new.",
+        "Many `failed`: channels are offline or flap, or the platform does not answer.",
+    ),
+    Metric(
         "clipthat_playlist_reloads_total",
         "counter",
         ("outcome",),
