@@ -99,6 +99,8 @@ class SessionStarted(Event):
     clips_max: int | None = None
     """The best N of the whole session are wanted (VOD); None: clip as it goes (live)."""
     started_at_s: float = 0.0
+    broadcast_id: str = ""
+    """The platform's name for the live broadcast; empty when it has none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Any
+from typing import Any, Literal
 
 from bus.events import (
     ChatWindow,
@@ -96,8 +96,8 @@ class SessionLog:
         """Return the full minutes (minute, media second) that were never published."""
         return [(minute, at_s) for minute, at_s in self._due if minute not in self._told]
 
-    def lost(self) -> list[Event]:
-        """Return the events that end the session as lost: unread chat seconds, then its end."""
+    def closing(self, reason: Literal["ended", "lost"]) -> list[Event]:
+        """Return the events that end a session nobody writes: unread chat seconds, then its end."""
         names: dict[str, Any] = {
             "tenant_id": self.started.tenant_id,
             "channel_id": self.started.channel_id,
@@ -118,7 +118,7 @@ class SessionLog:
                 chat_until_s=until_s,
                 stored_s=self.minutes.stored_s,
                 missing_s=self.missing_s,
-                reason="lost",
+                reason=reason,
             )
         )
         return events

@@ -73,8 +73,12 @@ class Watch:
         stop: asyncio.Event,
         *,
         chat_settings: ChatSettings | None = None,
+        flap_s: float = 0.0,
     ) -> None:
-        """`clock` tells Unix seconds; `stop` is set when a person wants the session to end."""
+        """`clock` tells Unix seconds; `stop` is set when a person wants the session to end.
+
+        `flap_s`: how long a broadcast that the platform names may be away, as in `HlsLive`.
+        """
         self._target = target
         self._source = source
         self._chat = chat
@@ -83,6 +87,7 @@ class Watch:
         self._clock = clock
         self._stop = stop
         self._chat_settings = chat_settings or ChatSettings()
+        self._flap_s = flap_s
         self.session_id: str | None = None
         """The session that is being watched, once it is known."""
 
@@ -105,6 +110,7 @@ class Watch:
         )
         await self._end_lost(ctx, logs)
         info = await self._source.describe()
+        await self._end_other_broadcasts(ctx, info, logs)
         past, resumed = self._session(info, logs)
         self.session_id = past.started.session_id
         if past.ended:
@@ -126,8 +132,23 @@ class Watch:
         for index, session in enumerate(running):
             silent_s = now_s - session.last_heard_s
             newer = index < len(running) - 1
-            if newer or session.empty or silent_s >= self._settings.lost_after_s:
-                await ctx.bus.publish(session.lost())
+            limit_s = self._settings.lost_after_s
+            if session.started.broadcast_id:
+                limit_s = max(limit_s, self._flap_s)
+            if newer or session.empty or silent_s >= limit_s:
+                await ctx.bus.publish(session.closing("lost"))
+                session.ended = True
+
+    async def _end_other_broadcasts(
+        self, ctx: Ctx, info: SourceInfo, logs: dict[str, SessionLog]
+    ) -> None:
+        """End live sessions in whose place the platform says that another broadcast is on."""
+        if not info.broadcast_named:
+            return
+        for session in logs.values():
+            known = session.started.broadcast_id
+            if not session.ended and known and known != info.broadcast_id:
+                await ctx.bus.publish(session.closing("ended"))
                 session.ended = True
 
     def _session(self, info: SourceInfo, logs: dict[str, SessionLog]) -> tuple[SessionLog, bool]:
@@ -157,6 +178,7 @@ class Watch:
             words_key=target.words_key,
             clips_max=target.clips_max,
             started_at_s=self._clock(),
+            broadcast_id=info.broadcast_id if info.broadcast_named else "",
         )
         return SessionLog(started), False
 
