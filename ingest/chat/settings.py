@@ -40,6 +40,27 @@ class FileChatSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RoomSettings:
+    """How much of one channel's live chat is held, and how far its times are believed."""
+
+    buffer_lines_max: int = 20_000
+    """At most so many lines wait to be drained; the oldest are dropped and counted."""
+    buffer_chars_max: int = 8_000_000
+    """At most so many characters wait, tags included; the oldest lines are dropped and counted."""
+    seen_ids_max: int = 5_000
+    """At most so many message ids are remembered, and at least half as many, to leave duplicates
+    out."""
+    gap_seconds_max: int = 20_000
+    """At most so many seconds of being cut off are remembered until they are drained."""
+    sent_ahead_max_s: float = 60.0
+    """A message that says it was sent further in the future stands at its arrival."""
+    sent_behind_max_s: float = 300.0
+    """A message that says it was sent longer ago stands at its arrival."""
+    late_lines_max: int = 3
+    """When more lines come after their second was closed, the second they count in is a gap."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class IrcSettings:
     """How a channel's chat is read over IRC."""
 
@@ -79,6 +100,8 @@ class ChatSettings:
     """How chat is counted."""
     file: FileChatSettings = field(default_factory=FileChatSettings)
     """How chat files are read."""
+    room: RoomSettings = field(default_factory=RoomSettings)
+    """How live chat is held."""
     irc: IrcSettings = field(default_factory=IrcSettings)
     """How live chat is read."""
     log: ChatLogSettings = field(default_factory=ChatLogSettings)
