@@ -81,6 +81,13 @@ METRICS: tuple[Metric, ...] = (
         "Many `failed`: channels are offline or flap, or the platform does not answer.",
     ),
     Metric(
+        "clipthat_twitch_looks_total",
+        "counter",
+        ("outcome",),
+        "Looks for a channel or VOD on Twitch, by outcome: ok, offline, failed.",
+        "Many `failed`: Twitch has trouble or gives this network no access; the log says why.",
+    ),
+    Metric(
         "clipthat_playlist_reloads_total",
         "counter",
         ("outcome",),
