@@ -189,13 +189,15 @@ class Cursor:
             return []
         self._by_date = False
         first, *others = unseen
-        clash = first.seq < known
+        hole_s = (first.pdt_s or 0.0) - until_s
+        hole = hole_s > _HOLE_S
+        # A gap takes the number before what follows it, which must be free.
+        clash = first.seq < known or (hole and first.seq == known)
         steps: list[Step] = [
-            Take(first, restart=first.seq != known),
+            Take(first, restart=clash or first.seq != known),
             *(Take(segment) for segment in others),
         ]
-        hole_s = (first.pdt_s or 0.0) - until_s
-        if clash or (hole_s > _HOLE_S and first.seq > known):
+        if clash or hole:
             steps.insert(
                 0,
                 Lost(

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -164,7 +164,7 @@ class TwitchPlaylists:
         """Until then, weaver answers 403 to everybody."""
         self.life_s = 86_400.0
         """A playback token opens playlists this long."""
-        self.first_seqs = itertools.repeat(0)
+        self.first_seqs: Iterator[int] = itertools.repeat(0)
         """First media sequence number of each new playback, in turn."""
 
     def channel(self, login: str, title: str = "a title") -> Channel:
