@@ -25,6 +25,7 @@ from detectors.port import Detector
 from detectors.registry import make_detectors
 from detectors.senses import Senses
 from ingest.ring_sweep import RingSweep
+from ingest.twitch.resolver import TwitchResolver
 from ops.errors import OpsError
 from ops.metrics import PrometheusMeter
 from ops.settings import Settings
@@ -51,6 +52,7 @@ class Parts:
     fetcher: Fetcher
     state: State
     meter: PrometheusMeter
+    twitch: TwitchResolver
 
 
 @asynccontextmanager
@@ -85,6 +87,7 @@ async def open_parts(settings: Settings, folder: Path) -> AsyncIterator[Parts]:
             fetcher=fetcher,
             state=state,
             meter=meter,
+            twitch=TwitchResolver(settings.twitch, settings.ingest, fetcher, meter=meter),
         )
 
 

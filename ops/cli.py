@@ -92,17 +92,27 @@ def vod(
 
 @app.command()
 def live(
-    url: Annotated[str, typer.Argument(help="A live HLS playlist: multivariant or media.")],
+    url: Annotated[str, typer.Argument(help="twitch.tv/NAME, or the URL of a live HLS playlist.")],
     chat: Annotated[
         str | None,
         typer.Option(
             "--chat",
-            metavar="FILE|irc",
-            help="A chat file that may grow, `irc` with --channel, or irc://HOST:PORT/#channel.",
+            metavar="FILE|irc|none",
+            help="A chat file that may grow, `irc` with --channel, or irc://HOST:PORT/#channel. "
+            "Default for twitch.tv/NAME: the channel's own chat; `none` reads none.",
         ),
     ] = None,
     channel: Annotated[
         str | None, typer.Option("--channel", help="Name of the channel, for `--chat irc`.")
+    ] = None,
+    quality: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--quality",
+            metavar="NAME",
+            help="Rendition to watch, such as 720p60, source or best; again for a second choice. "
+            "Default: the best up to ingest.height_max.",
+        ),
     ] = None,
     out: Out = None,
     for_s: Annotated[
@@ -120,7 +130,7 @@ def live(
     options = Options(sets=sets or [], config=config, verbose=verbose, as_json=as_json)
     from ops.commands.live import live_command
 
-    raise typer.Exit(live_command(url, chat, channel, out, for_s, options))
+    raise typer.Exit(live_command(url, chat, channel, out, for_s, quality or [], options))
 
 
 @app.command()

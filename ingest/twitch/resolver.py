@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from bus.ports import Meter, SilentMeter
 from ingest.address import Address, Resolved
@@ -21,9 +21,11 @@ from ingest.settings import IngestSettings
 from ingest.timer import Timer, WallTimer
 from ingest.twitch.names import TwitchChannel, TwitchVideo
 from ingest.twitch.refusals import playlist_refused, twitch_away
-from ingest.twitch.streamlink_look import About, Pass, ask_about, ask_pass
 from store.errors import FetchError, FetchRefused, FetchStatus
 from store.twitch.settings import TwitchSettings
+
+if TYPE_CHECKING:
+    from ingest.twitch.streamlink_look import About, Pass
 
 _T = TypeVar("_T")
 _REMEMBERED = 4096
@@ -94,13 +96,14 @@ class TwitchResolver:
             await self._timer.sleep(at_s - now_s)
 
     async def _look(self, what: TwitchChannel | TwitchVideo, title: str) -> Resolved:
-        opens = await self._ask(what, ask_pass)
+        opens = await self._ask(what, _ask_pass)
         answer = await self._playlist(what, opens)
         broadcast_id = f"v{what.video_id}" if isinstance(what, TwitchVideo) else _named(answer)
         if not title or not broadcast_id:
             about = await self._about(what)
-            broadcast_id = broadcast_id or about.broadcast_id
-            title = title or about.title
+            if about is not None:
+                broadcast_id = broadcast_id or about.broadcast_id
+                title = title or about.title
         return Resolved(
             url=answer.url,
             headers=opens.headers,
@@ -137,11 +140,11 @@ class TwitchResolver:
         except TimeoutError as error:
             raise twitch_away(what, None) from error
 
-    async def _about(self, what: TwitchChannel | TwitchVideo) -> About:
+    async def _about(self, what: TwitchChannel | TwitchVideo) -> About | None:
         try:
-            return await self._ask(what, ask_about)
+            return await self._ask(what, _ask_about)
         except SourceGone:
-            return About()
+            return None
 
     def _count(self, outcome: str) -> None:
         self._meter.count("clipthat_twitch_looks_total", outcome=outcome)
@@ -173,3 +176,18 @@ def _named(answer: Answer) -> str:
     except MalformedPlaylist:
         return ""
     return playlist.broadcast_id if isinstance(playlist, Multivariant) else ""
+
+
+# Loading streamlink takes half a second, for which a command that asks nothing need not wait.
+
+
+def _ask_pass(what: TwitchChannel | TwitchVideo, settings: TwitchSettings) -> Pass:
+    from ingest.twitch.streamlink_look import ask_pass
+
+    return ask_pass(what, settings)
+
+
+def _ask_about(what: TwitchChannel | TwitchVideo, settings: TwitchSettings) -> About:
+    from ingest.twitch.streamlink_look import ask_about
+
+    return ask_about(what, settings)
