@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Callable
 
 _QUIET_TURNS = 25
+_BUSY_S = 0.001
 
 
 class FakeTimer:
@@ -49,8 +50,9 @@ class FakeTimer:
         await future
 
     def _again(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._idle_s:
-            loop.call_later(self._idle_s / _QUIET_TURNS, self._tick, loop)
+        pause_s = _BUSY_S if self._busy() else self._idle_s / _QUIET_TURNS
+        if pause_s:
+            loop.call_later(pause_s, self._tick, loop)
         else:
             loop.call_soon(self._tick, loop)
 

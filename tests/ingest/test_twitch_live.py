@@ -54,6 +54,16 @@ async def test_an_ad_in_the_middle_is_a_gap_and_is_never_read(world: World) -> N
     assert watched.missing == {"ad": 20.0}
 
 
+async def test_a_discontinuity_that_is_none_parts_nothing(world: World) -> None:
+    channel = world.twitch.channel("ann")
+    channel.spurious = {1, 2, 5, 6, 10, 15}
+    channel.go_live("b1")
+    watched = await world.watch(world.live("ann"), 40)
+    watched.check_whole()
+    # The double's loop of four segments is a real one.
+    assert [s.disc for s in watched.stored] == [s.seq // 4 for s in watched.stored]
+
+
 async def test_an_ad_without_dates_is_known_by_its_title(world: World) -> None:
     channel = world.twitch.channel("ann")
     channel.dated_ads = False

@@ -42,7 +42,7 @@ class World:
 
     def __init__(self, segments: Sequence[OriginSegment]) -> None:
         self.flying = 0
-        self.timer = FakeTimer(idle_s=0.002, busy=lambda: self.flying > 0)
+        self.timer = FakeTimer(busy=lambda: self.flying > 0)
         self.twitch = TwitchPlaylists(self.timer.now, segments)
         self.settings = TwitchSettings()
         self.ingest = IngestSettings()
