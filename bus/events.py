@@ -101,6 +101,8 @@ class SessionStarted(Event):
     started_at_s: float = 0.0
     broadcast_id: str = ""
     """The platform's name for the live broadcast; empty when it has none."""
+    reaction_s: float | None = None
+    """How long chat took to answer at the end of the channel's session before; None: unknown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -358,6 +360,30 @@ class MomentsSettled(Event):
     """The session has ended and the detectors are flushed."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReactionLearned(Event):
+    """How long this channel's chat takes to answer; holds for what is fed after it.
+
+    It stands among the moments, because it must never be overtaken by the moments that it shifts,
+    and recordings of features hold what detectors were given only: they learn it again.
+    """
+
+    TYPE: ClassVar[str] = "clipthat.reaction.learned.v1"
+    TOPIC: ClassVar[str] = "moments"
+    IDENTITY: ClassVar[tuple[str, ...]] = ("session_id", "media_s")
+
+    media_s: float
+    """Media time of the chat that it was learned from last; zero: known from earlier sessions."""
+    delay_s: float
+    """From a sharp event to the middle of chat's answer."""
+    usual_s: float
+    """The delay that detectors' own lags are made for: they add `delay_s − usual_s`."""
+    spread_s: float
+    """Standard deviation of the answers that agree."""
+    samples: int
+    """Answers of this session that were looked at; zero: none yet."""
+
+
 # --- clips ------------------------------------------------------------------------------------
 
 
@@ -576,6 +602,7 @@ EVENTS: tuple[type[Event], ...] = (
     FrameDescribed,
     MomentDetected,
     MomentsSettled,
+    ReactionLearned,
     MomentPassed,
     MomentJoined,
     ClipPlanned,

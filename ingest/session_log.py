@@ -13,6 +13,7 @@ from bus.events import (
     ChatWindow,
     Event,
     MinuteWatched,
+    ReactionLearned,
     SegmentMissing,
     SegmentStored,
     SessionEnded,
@@ -37,6 +38,9 @@ class SessionLog:
         """Unix time at which the last of its events was published."""
         self.stored: deque[SegmentStored] = deque(maxlen=_STORED_KEPT)
         """The newest stored segments."""
+        self.reaction_s = started.reaction_s
+        """How long its chat took to answer, by the latest that was learned; None: unknown."""
+        self._reaction_at_s = -math.inf
         self.minutes = MinuteCount()
         self._due: list[tuple[int, float]] = []
         self._told: set[int] = set()
@@ -64,6 +68,10 @@ class SessionLog:
                 self.chat_until_s = max(self.chat_until_s, end_s)
             case MinuteWatched():
                 self._told.add(event.minute)
+            case ReactionLearned():
+                if event.media_s >= self._reaction_at_s:
+                    self._reaction_at_s = event.media_s
+                    self.reaction_s = event.delay_s
             case SessionEnded():
                 self.ended = True
             case _:

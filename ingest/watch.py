@@ -179,6 +179,7 @@ class Watch:
             clips_max=target.clips_max,
             started_at_s=self._clock(),
             broadcast_id=info.broadcast_id if info.broadcast_named else "",
+            reaction_s=_learned_s(logs),
         )
         return SessionLog(started), False
 
@@ -299,3 +300,9 @@ class Watch:
 
 async def _one(pulls: AsyncGenerator[Pulled, None]) -> Pulled:
     return await anext(pulls, SourceEnd(reason="ended"))
+
+
+def _learned_s(logs: dict[str, SessionLog]) -> float | None:
+    """Return how long the channel's chat took to answer when that was known last."""
+    known = [each.reaction_s for each in logs.values() if each.reaction_s is not None]
+    return known[-1] if known else None

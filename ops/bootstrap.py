@@ -22,7 +22,8 @@ from clipper.stage import Clipper
 from detectors.detection import Detection
 from detectors.host import DetectorHost
 from detectors.port import Detector
-from detectors.registry import make_detectors
+from detectors.reaction import Reaction
+from detectors.registry import make_detectors, make_reaction
 from detectors.senses import Senses
 from ingest.ring_sweep import RingSweep
 from ingest.twitch.resolver import TwitchResolver
@@ -96,7 +97,11 @@ def pipeline(parts: Parts) -> list[Stage]:
     settings = parts.settings
     return [
         Senses(parts.objects, settings.senses),
-        Detection(lambda started: detectors(settings, started), settings.detectors.host),
+        Detection(
+            lambda started: detectors(settings, started),
+            settings.detectors.host,
+            lambda started: reaction(settings, started),
+        ),
         Clipper(parts.objects, parts.fetcher, settings.clipper),
         RenderQueue(settings.render),
         Renderer(parts.objects, settings.render),
@@ -126,9 +131,19 @@ def detectors(settings: Settings, started: SessionStarted) -> list[Detector]:
     return make_detectors(settings.detectors, started)
 
 
+def reaction(settings: Settings, started: SessionStarted) -> Reaction | None:
+    """Return what learns a session's delay afresh; None where nothing is to be learned."""
+    return make_reaction(settings.detectors, started)
+
+
 def detector_host(settings: Settings, started: SessionStarted) -> DetectorHost:
     """Return fresh detectors behind their host, for a session."""
-    return DetectorHost(started, detectors(settings, started), settings.detectors.host)
+    return DetectorHost(
+        started,
+        detectors(settings, started),
+        settings.detectors.host,
+        reaction(settings, started),
+    )
 
 
 def session_clipper(

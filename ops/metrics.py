@@ -216,6 +216,13 @@ METRICS: tuple[Metric, ...] = (
         "Growing without end: sessions are not ended.",
     ),
     Metric(
+        "clipthat_detectors_reaction_seconds",
+        "gauge",
+        ("channel",),
+        "How long the channel's chat takes to answer, as learned last.",
+        "Jumps between runs: the sound does not drive this chat; nothing breaks.",
+    ),
+    Metric(
         "clipthat_detectors_moments_total",
         "counter",
         ("kind",),

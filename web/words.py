@@ -78,6 +78,16 @@ def span_text(seconds: float) -> str:
     return f"{minute} min {second} s" if second else f"{minute} min"
 
 
+def reaction_text(delay_s: float | None, samples: int) -> str:
+    """Return how long chat takes to answer, and where that is known from."""
+    if delay_s is None:
+        return "A usual delay is assumed until chat has answered often enough."
+    if samples == 0:
+        return f"Chat answers after {delay_s:.1f} s, known from sessions before."
+    answers = "1 answer" if samples == 1 else f"{samples} answers"
+    return f"Chat answers after {delay_s:.1f} s, learned from {answers}."
+
+
 def score_text(score: float) -> str:
     """Return a score from 0 to 1 as a whole number out of 100."""
     return str(round(min(1.0, max(0.0, score)) * 100))

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from ops.commands.options import FAILED, OK, STOPPED, Options
-from ops.lines import missing_text
+from ops.lines import missing_text, reaction_row
 from ops.oneshot import Ran
 from ops.outcome import SessionOutcome
 from ops.terminal import JsonView, TerminalView, View
-from web.words import clock_text
+from web.words import clock_text, reaction_text
 
 
 def view_for(options: Options) -> View:
@@ -34,6 +34,7 @@ def report(ran: Ran, folder: Path, took_s: float, options: Options) -> int:
             "media_s": round(outcome.stored_until_s, 2) if outcome else 0.0,
             "moments": len(outcome.moments) if outcome else 0,
             "clips": len(_ready(outcome)) if outcome else 0,
+            "reaction": reaction_row(outcome.reaction) if outcome else None,
         }
         print(orjson.dumps(summary).decode())
     else:
@@ -85,6 +86,9 @@ def _tell(console: Console, ran: Ran, folder: Path, took_s: float) -> None:
     lost = missing_text(outcome.missing)
     if lost:
         console.print(f"[yellow]without media[/]: {lost}", highlight=False)
+    if outcome.reaction is not None:
+        learned = outcome.reaction
+        console.print(reaction_text(learned.delay_s, learned.samples), highlight=False)
     for clip in outcome.planned:
         for failure in clip.render_failures.values():
             console.print(f"[red]not made[/] {failure.layout}: {escape(failure.detail)}")
