@@ -307,6 +307,28 @@ METRICS: tuple[Metric, ...] = (
         "Longer than the clip itself on two cores: too many renders at once.",
     ),
     Metric(
+        "clipthat_twitch_accounts",
+        "gauge",
+        ("status",),
+        "Connected Twitch accounts, by how they stand.",
+        "reconnect above 0: the streamer must press Connect again; until then chat is read "
+        "anonymously.",
+    ),
+    Metric(
+        "clipthat_twitch_validations_total",
+        "counter",
+        ("outcome",),
+        "Tokens validated: valid, refused, unavailable.",
+        "unavailable: Twitch's login cannot be reached; none for two hours: see stage accounts.",
+    ),
+    Metric(
+        "clipthat_twitch_refreshes_total",
+        "counter",
+        ("outcome",),
+        "Tokens refreshed: fresh, refused, unavailable, lost.",
+        "refused: the streamer has taken the permission back, or twitch.client_secret has changed.",
+    ),
+    Metric(
         "clipthat_web_requests_total",
         "counter",
         ("route", "status"),

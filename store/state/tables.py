@@ -221,6 +221,52 @@ class RenderRow(Base):
     detail: Mapped[str] = mapped_column(default="")
 
 
+class TwitchAccountRow(Base):
+    """A streamer's permission, and how it stands."""
+
+    __tablename__ = "twitch_accounts"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id"], ["tenants.id"]),
+        Index(None, "tenant_id", "login"),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    """Twitch's number of the user, which outlives a change of name."""
+    login: Mapped[str]
+    access_sealed: Mapped[str] = mapped_column(default="", repr=False)
+    """Encrypted by `store/vault.py`; empty when the permission is gone; so is `refresh_sealed`."""
+    refresh_sealed: Mapped[str] = mapped_column(default="", repr=False)
+    scopes: Mapped[list[str]] = mapped_column(JSON, default_factory=list)
+    status: Mapped[str] = mapped_column(default="connected")
+    """`connected`, `reconnect`."""
+    reason: Mapped[str] = mapped_column(default="")
+    """Why it must be reconnected: `revoked`, `refused`, `key`."""
+    expires_at_s: Mapped[float] = mapped_column(default=0.0)
+    validated_at_s: Mapped[float] = mapped_column(default=0.0)
+    connected_at_s: Mapped[float] = mapped_column(default=0.0)
+    refresher: Mapped[str] = mapped_column(default="")
+    """Who is refreshing it at this moment, until `refresher_until_s` at the latest."""
+    refresher_until_s: Mapped[float] = mapped_column(default=0.0)
+
+
+class TwitchLoginRow(Base):
+    """A login that has been sent to Twitch and is not back yet."""
+
+    __tablename__ = "twitch_logins"
+    __table_args__ = (ForeignKeyConstraint(["tenant_id"], ["tenants.id"]),)
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    state_hash: Mapped[str] = mapped_column(primary_key=True)
+    browser_hash: Mapped[str]
+    """Whose browser began it."""
+    verifier_sealed: Mapped[str] = mapped_column(default="", repr=False)
+    """PKCE's secret, encrypted; empty where the provider has no PKCE."""
+    scopes: Mapped[list[str]] = mapped_column(JSON, default_factory=list)
+    redirect_url: Mapped[str] = mapped_column(default="")
+    expires_at_s: Mapped[float] = mapped_column(default=0.0)
+
+
 TABLES: tuple[type[Base], ...] = (
     TenantRow,
     ChannelRow,
@@ -231,5 +277,7 @@ TABLES: tuple[type[Base], ...] = (
     MomentRow,
     ClipRow,
     RenderRow,
+    TwitchAccountRow,
+    TwitchLoginRow,
 )
 """In the order in which rows may be inserted: what is referred to comes first."""
