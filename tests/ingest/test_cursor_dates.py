@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.cursor import Cursor, Lost, Take
@@ -56,6 +56,7 @@ lists = st.lists(
 
 
 @given(lists)
+@settings(max_examples=300, deadline=None)
 def test_however_lists_count_each_segment_is_taken_once_or_told_lost(
     moves: list[tuple[int, int, int, float]],
 ) -> None:
@@ -63,7 +64,7 @@ def test_however_lists_count_each_segment_is_taken_once_or_told_lost(
     edge, now_s, shift, before = 100, 0.0, 0, None
     taken: list[int] = []
     numbers: list[tuple[int, int]] = []
-    epoch, gaps_s = 0, 0.0
+    epoch, gaps_s, until_s = 0, 0.0, 0.0
     for moved, count, shifted, skew_s in moves:
         edge += moved
         now_s += 5.0
@@ -74,10 +75,11 @@ def test_however_lists_count_each_segment_is_taken_once_or_told_lost(
         for step in cursor.feed(playlist, now_s, elsewhere=elsewhere):
             if isinstance(step, Lost):
                 epoch += step.restart
-                gaps_s += step.duration_s
-                if step.duration_s > 0.001:
-                    numbers.append((epoch, step.seq))
+                assert step.until_pdt_s is not None
+                gaps_s += max(0.0, step.until_pdt_s - until_s)
+                numbers.append((epoch, step.seq))
             else:
+                until_s = (step.segment.pdt_s or 0.0) + LENGTH_S
                 taken.append(index_of(step.segment))
                 numbers.append((epoch, step.segment.seq))
     assert taken == sorted(set(taken))
