@@ -193,9 +193,9 @@ class ReactionSettings:
     """What is assumed at first counts as much as so many answers."""
     prior_spread_s: float = 4.0
     """How far off what is assumed at first may well be."""
-    answers_min: float = 4.0
+    answers_min: float = 5.0
     """Least answers, faded by their age, that agree on a delay before it is believed."""
-    stands_out_min: float = 2.5
+    stands_out_min: float = 3.5
     """Least rise of those answers above chance, in deviations."""
     smooth_s: float = 1.5
     """Answers that differ by about this much agree."""
