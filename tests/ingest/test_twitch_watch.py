@@ -77,7 +77,7 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
 
 
 async def test_a_killed_watch_goes_on_though_the_list_counts_otherwise(place: Place) -> None:
-    place.world.twitch.first_seqs = iter([700] * 7 + [2] * 7)
+    place.world.twitch.first_seqs = iter([700, 2])
     await place.watch_and_kill(12)
     await place.watch(stop_after_s=60)
     starts, ends, spans = await place.told()

@@ -90,6 +90,8 @@ class Channel:
     """Each new playback begins with an ad this long."""
     spurious: set[int] = field(default_factory=set)
     """Entries before which a discontinuity is told though nothing changes."""
+    names_broadcast: bool = True
+    """Whether usher tells the broadcast's id."""
     dated_ads: bool = True
     """Whether ads are told by DATERANGE, besides their titles."""
     renditions: tuple[str, ...] = RENDITIONS
@@ -257,11 +259,12 @@ class TwitchPlaylists:
     def _variants(self, channel: Channel, base: str) -> list[str]:
         now_s, listed = self.clock(), channel.listed()
         first_seq = next(self.first_seqs)
+        named = f'BROADCAST-ID="{channel.broadcast_id}",' if channel.names_broadcast else ""
         lines = [
             "#EXTM3U",
             '#EXT-X-TWITCH-INFO:NODE="video-edge-x.fra02",MANIFEST-NODE-TYPE="weaver_cluster",'
             f'SERVER-TIME="{now_s:.2f}",USER-IP="127.0.0.1",ABS="true",VIDEO-SESSION-ID="1",'
-            f'BROADCAST-ID="{channel.broadcast_id}",STREAM-TIME="1.0",B="false",D="false"',
+            f'{named}STREAM-TIME="1.0",B="false",D="false"',
         ]
         for name in channel.renditions:
             token = f"{len(self.playbacks):04d}{hashlib.sha256(name.encode()).hexdigest()}"
