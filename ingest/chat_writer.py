@@ -7,8 +7,10 @@ import math
 from bus.events import ChatWindow
 from bus.ports import Meter
 from ingest.chat.log import ChatLog
-from ingest.chat.source import ChatSource
+from ingest.chat.source import ChatBatch, ChatNotice, ChatSource
 from ingest.chat.window import ChatWindows, Taken
+
+_NOTICES_MAX = 20
 
 
 class ChatWriter:
@@ -21,6 +23,7 @@ class ChatWriter:
         self._windows = windows
         self._log = log
         self._meter = meter
+        self._notices: list[ChatNotice] = []
 
     @property
     def until_s(self) -> float:
@@ -32,14 +35,24 @@ class ChatWriter:
         if math.floor(media_s) <= self._windows.until_s:
             return ()
         batch = await self._source.drain(media_s)
+        self._note(batch)
         return await self._keep(self._windows.take(batch, media_s))
 
     async def finish(self, media_s: float) -> tuple[ChatWindow, ...]:
         """Return the last windows, up to the whole second behind `media_s`."""
         batch = await self._source.drain(media_s)
+        self._note(batch)
         windows = await self._keep(self._windows.finish(batch, media_s))
         await self._log.flush()
         return windows
+
+    def take_notices(self) -> tuple[ChatNotice, ...]:
+        """Return what a person should know and has not been returned yet."""
+        notices, self._notices = tuple(self._notices), []
+        return notices
+
+    def _note(self, batch: ChatBatch) -> None:
+        self._notices = [*self._notices, *batch.notices][-_NOTICES_MAX:]
 
     async def _keep(self, taken: Taken) -> tuple[ChatWindow, ...]:
         if taken.dropped:

@@ -113,6 +113,7 @@ SHELLS: dict[str, tuple[str, ...]] = {
         "web/api.py",
         "web/app.py",
         "web/connect.py",
+        "web/forms.py",
         "web/media.py",
         "web/monitor.py",
         "web/pages.py",
