@@ -38,6 +38,7 @@ def make_environment() -> Environment:
     environment.globals.update(
         status_text=words.status_text,
         evidence_text=words.evidence_text,
+        reaction_text=words.reaction_text,
         minutes=_minutes,
     )
     return environment

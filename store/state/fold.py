@@ -169,6 +169,15 @@ def _session_ended(rows: Rows, event: ev.SessionEnded) -> None:
     row.media_s = max(row.media_s, event.media_s)
 
 
+def _reaction_learned(rows: Rows, event: ev.ReactionLearned) -> None:
+    row = rows.session(event)
+    if row.reaction_at_s is not None and event.media_s < row.reaction_at_s:
+        return
+    row.reaction_s = event.delay_s
+    row.reaction_samples = event.samples
+    row.reaction_at_s = event.media_s
+
+
 def _channel_degraded(rows: Rows, event: ev.ChannelDegraded) -> None:
     row = rows.trouble(event)
     row.media_s = event.media_s
@@ -322,6 +331,7 @@ def _minute_watched(rows: Rows, event: ev.MinuteWatched) -> None:
 _FOLDERS: dict[type[ev.Event], Callable[[Rows, Any], None]] = {
     ev.SessionStarted: _session_started,
     ev.SessionEnded: _session_ended,
+    ev.ReactionLearned: _reaction_learned,
     ev.ChannelDegraded: _channel_degraded,
     ev.SegmentStored: _segment_stored,
     ev.SegmentMissing: _segment_missing,

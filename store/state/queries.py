@@ -158,6 +158,8 @@ def _view(row: SessionRow, coverage: Mapping[str, float], counts: Mapping[str, i
         duration_s=row.duration_s,
         has_chat=row.has_chat,
         clips_max=row.clips_max,
+        reaction_s=row.reaction_s,
+        reaction_samples=row.reaction_samples or 0,
         media_s=row.media_s,
         settled_s=row.settled_s,
         settled=row.settled,

@@ -75,6 +75,12 @@ class SessionRow(Base):
     minutes_claimed: Mapped[int] = mapped_column(default=0)
     heard_at_s: Mapped[float] = mapped_column(default=0.0)
     """Unix time at which the latest event of this session was published."""
+    reaction_s: Mapped[float | None] = mapped_column(default=None)
+    """How long its chat takes to answer, as learned last; NULL: nothing is known."""
+    reaction_samples: Mapped[int | None] = mapped_column(default=None)
+    """Answers of this session behind it; zero: it comes from sessions before."""
+    reaction_at_s: Mapped[float | None] = mapped_column(default=None)
+    """Media time of the last of them."""
 
 
 class CoverageRow(Base):

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Iterable
 from random import Random
 
 from bus.events import ChatWindow, Event, LoudnessMeasured
-from tests.detectors.chats import NAMES
+from tests.detectors.chats import window
+from tests.detectors.world import loudness
 
 SEGMENT_S = 2.0
 _HOPS = 20
@@ -44,14 +45,12 @@ def sound(
         if seq in muted:
             level = [-90.0] * _HOPS
         segments.append(
-            LoudnessMeasured(
-                **NAMES,
-                epoch=0,
-                seq=seq,
-                media_s=seq * SEGMENT_S,
-                duration_s=SEGMENT_S,
-                rms_db=() if seq in gaps else tuple(round(each, 1) for each in level),
-                voice=() if seq in gaps else (50,) * _HOPS,
+            loudness(
+                seq,
+                seq * SEGMENT_S,
+                SEGMENT_S,
+                () if seq in gaps else [round(each, 1) for each in level],
+                () if seq in gaps else (50,) * _HOPS,
                 gap=seq in gaps,
             )
         )
@@ -82,12 +81,7 @@ def answers(
             if second < len(messages):
                 messages[second] += 1
     return [
-        ChatWindow(
-            **NAMES,
-            media_s=float(second),
-            messages=0 if second in gaps else count,
-            gap=second in gaps,
-        )
+        window(float(second), 0 if second in gaps else count, gap=second in gaps)
         for second, count in enumerate(messages)
     ]
 

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bus.events import ChatWindow, ClipCommand, Event, LoudnessMeasured, ReactionLearned
+from bus.events import (
+    ChatWindow,
+    ClipCommand,
+    Event,
+    LoudnessMeasured,
+    MomentDetected,
+    ReactionLearned,
+)
 from detectors.chat_spike import ChatSpike
 from detectors.clip_command import ClipCommands
 from detectors.host import DetectorHost, Outcome
@@ -86,8 +93,8 @@ def test_few_answers_teach_nothing() -> None:
 
 
 def test_without_sound_nothing_is_learned() -> None:
-    events = [event for event in session(15.0) if isinstance(event, ChatWindow)]
-    assert learn(events) == []
+    chat = [event for event in session(15.0) if isinstance(event, ChatWindow)]
+    assert learn([*chat]) == []
 
 
 def test_it_is_told_when_it_has_moved_and_seldom() -> None:
@@ -149,8 +156,9 @@ def test_a_flood_by_one_user_is_no_answer() -> None:
     """The cap of a user's lines makes a flood a few messages."""
     events: list[Event] = []
     for event in session(9.0, lines=0):
-        is_flood = isinstance(event, ChatWindow) and 20 < event.media_s % 60 < 30
-        events.append(replace(event, lines=60, chatters=1) if is_flood else event)
+        if isinstance(event, ChatWindow) and 20 < event.media_s % 60 < 30:
+            event = replace(event, lines=60, chatters=1)
+        events.append(event)
     assert learn(events) == []
 
 
@@ -251,7 +259,7 @@ def test_a_burst_is_placed_where_it_happened_once_the_delay_is_known() -> None:
     features = sound(happened, length_s, random)
     chat = answers(happened, length_s, random, lambda _: 18.0, silent=0.0)
     moments = told_by_host([*features], [*chat], [])
-    peaks = [each.peak_s for each in moments if getattr(each, "kind", "") == "chat_spike"]
+    peaks = [each.peak_s for each in moments if isinstance(each, MomentDetected)]
     late = [peak for peak in peaks if peak > happened[20]]
     errors = sorted(min(abs(peak - at) for at in happened) for peak in late)
     assert errors[len(errors) // 2] <= 4.0

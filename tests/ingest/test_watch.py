@@ -13,6 +13,7 @@ from bus.events import (
     ChatWindow,
     MinuteWatched,
     MomentsSettled,
+    ReactionLearned,
     SegmentMissing,
     SegmentStored,
     SessionEnded,
@@ -156,6 +157,27 @@ async def test_a_live_watch_that_comes_too_late_begins_a_new_session(world: Worl
     ended = [(e.session_id, e.reason) for e in sessions if isinstance(e, SessionEnded)]
     assert len(set(started)) == 2
     assert ended == [(started[0], "lost"), (started[1], "stopped")]
+
+
+async def test_a_new_session_begins_with_what_the_one_before_has_learned(world: World) -> None:
+    for delays_s in ((), (9.0, 8.5), ()):
+        await world.watch(world.live(), stop_after_s=10).run(world.ctx)
+        started = [e for e in await world.events("sessions") if isinstance(e, SessionStarted)]
+        learned = [
+            ReactionLearned(
+                tenant_id="t",
+                channel_id="c",
+                session_id=started[-1].session_id,
+                media_s=60.0 + number,
+                delay_s=delay_s,
+                usual_s=5.0,
+                spread_s=1.0,
+                samples=9,
+            )
+            for number, delay_s in enumerate(delays_s)
+        ]
+        await world.bus.publish(learned)
+    assert [each.reaction_s for each in started] == [None, None, 8.5]
 
 
 async def test_draining_leaves_the_session_open(world: World) -> None:
