@@ -147,14 +147,14 @@ async def twitch(keepalive_s: float = 600.0) -> AsyncIterator[World]:
 
 async def until(holds: Callable[[], object]) -> None:
     """Let the loop turn until something is so."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(40):
         while not holds():  # noqa: ASYNC110 - what is awaited has no event
             await asyncio.sleep(0)
 
 
 async def passing(timer: HandTimer, holds: Callable[[], object]) -> None:
     """Let time pass, whenever somebody waits for it, until something is so."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(40):
         while not holds():
             if timer.sleepers:
                 timer.advance(1.0)
