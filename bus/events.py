@@ -95,7 +95,8 @@ class SessionStarted(Event):
     has_chat: bool = False
     """ChatWindow events will cover the whole session."""
     words_key: str | None = None
-    """Words of a subtitle file: object, JSON array of {text, start_s, end_s}, media time."""
+    """Words of a subtitle file: object, JSON array of {text, start_s, end_s}, in the time of the
+    whole: media time and `vod_start_s`."""
     clips_max: int | None = None
     """The best N of the whole session are wanted (VOD); None: clip as it goes (live)."""
     started_at_s: float = 0.0
@@ -103,6 +104,9 @@ class SessionStarted(Event):
     """The platform's name for the live broadcast; empty when it has none."""
     reaction_s: float | None = None
     """How long chat took to answer at the end of the channel's session before; None: unknown."""
+    vod_start_s: float = 0.0
+    """Where media second zero stands in the VOD or file, when only a part of it is watched; chat
+    and words of the whole are shifted by it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,6 +172,8 @@ class SegmentStored(Event):
     sense_only: bool = False
     """The object holds the audio and a few key frames only; a cut reads `source_ref`."""
     source_ref: SourceRef | None = None
+    muted: bool = False
+    """The platform has taken the sound off: its silence means nothing."""
 
     @property
     def end_s(self) -> float:
@@ -468,6 +474,8 @@ class ClipCut(Event):
     title: str
     words_key: str | None = None
     """JSON array of {text, start_s, end_s, confidence}; zero is the clip's exact start."""
+    muted_s: float = 0.0
+    """Seconds of the clip whose sound the platform has taken off."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,3 +23,7 @@ class MalformedPlaylist(IngestError):
 
 class BadSegment(IngestError):
     """A segment's bytes are not the media that its playlist announced."""
+
+
+class AccessDenied(BadSegment):
+    """What came in a segment's place is the server's word that it must not be read."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bus.events import MissingReason, SourceRef
 from bus.ports import Meter
 from ingest.continuity import Probe
-from ingest.errors import BadSegment, SourceGone
+from ingest.errors import AccessDenied, BadSegment, SourceGone
 from ingest.fmp4 import is_init
 from ingest.playlist_reader import Web
 from ingest.probe import probe_segment
@@ -33,6 +33,7 @@ _CACHED = 8
 _KEY_BYTES = 16
 _INIT_BYTES_MAX = 4_000_000
 _ABSENT = (403, 404, 410)
+_DENIED = (401, 403, 410)
 _ORIGIN_AWAY = (429, 502, 503, 504)
 
 
@@ -52,6 +53,8 @@ class Unread:
 
     reason: MissingReason
     detail: str
+    denied: bool = False
+    """The server does not let it be read under this address; another one may open it."""
 
 
 class SegmentReader:
@@ -123,7 +126,8 @@ class SegmentReader:
         waits = self._settings.segment_retries_s
         if isinstance(error, FetchRefused | FetchTooLarge):
             return None
-        if isinstance(error, FetchStatus) and error.status in _ABSENT:
+        absent = isinstance(error, FetchStatus) and error.status in _ABSENT
+        if absent or isinstance(error, AccessDenied):
             waits = waits[:1]
         return waits[tries - 1] if tries <= len(waits) else None
 
@@ -208,10 +212,13 @@ def _is_away(error: Exception) -> bool:
 
 def _unread(error: Exception) -> Unread:
     detail = str(error) or "no answer in time"
+    if isinstance(error, AccessDenied):
+        return Unread("missing", detail, denied=True)
     if isinstance(error, BadSegment | FetchTruncated | FetchTooLarge):
         return Unread("corrupt", detail)
     if isinstance(error, FetchStatus | FetchRefused):
-        return Unread("missing", detail)
+        denied = isinstance(error, FetchStatus) and error.status in _DENIED
+        return Unread("missing", detail, denied)
     return Unread("late", detail)
 
 

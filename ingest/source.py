@@ -31,6 +31,8 @@ class SourceInfo:
     """Unix time of media second zero."""
     has_audio: bool | None = None
     has_video: bool | None = None
+    vod_start_s: float = 0.0
+    """Where media second zero stands in the whole VOD or file; `duration_s` counts from there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +51,7 @@ class SourceSegment:
     pdt_s: float | None = None
     sense_only: bool = False
     source_ref: SourceRef | None = None
+    muted: bool = False
 
     @property
     def end_s(self) -> float:

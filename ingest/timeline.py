@@ -58,6 +58,7 @@ class Timeline:
                 body=body,
                 init=init,
                 source_ref=source_ref,
+                muted=listed.muted,
             )
         )
         return told

@@ -16,6 +16,7 @@ from bus.events import SessionStarted, stable_id
 from bus.stage import Ctx
 from ingest.chat.absent import AbsentChat
 from ingest.chat.log import ChatLog
+from ingest.chat.part_chat import PartChat
 from ingest.chat.settings import ChatSettings
 from ingest.chat.source import ChatSource
 from ingest.chat.window import ChatWindows
@@ -55,6 +56,8 @@ class WatchTarget:
     clips_max: int | None = None
     """The best N of the whole session; None: clip as it goes."""
     words_key: str | None = None
+    shape: str = ""
+    """Whatever else shapes the result: another shape of the same recording is another session."""
     stop_after_s: float | None = None
     """End the session this long after it began, by the clock on the wall."""
 
@@ -158,7 +161,8 @@ class Watch:
             for session in reversed(logs.values()):
                 if not session.ended and session.started.kind == "live":
                     return session, True
-        session_id = stable_id(target.tenant_id, target.channel_id, info.broadcast_id)
+        named = (info.broadcast_id, target.shape) if target.shape else (info.broadcast_id,)
+        session_id = stable_id(target.tenant_id, target.channel_id, *named)
         if info.kind != "live" and session_id in logs:
             return logs[session_id], True
         again = 0
@@ -180,6 +184,7 @@ class Watch:
             started_at_s=self._clock(),
             broadcast_id=info.broadcast_id if info.broadcast_named else "",
             reaction_s=_learned_s(logs),
+            vod_start_s=info.vod_start_s,
         )
         return SessionLog(started), False
 
@@ -188,8 +193,10 @@ class Watch:
         if not past.started.has_chat:
             yield None
             return
-        chat = self._chat or AbsentChat(past.chat_until_s)
         started = past.started
+        chat = self._chat or AbsentChat(past.chat_until_s)
+        if self._chat is not None and started.kind != "live":
+            chat = PartChat(self._chat, started.vod_start_s, past.chat_until_s)
         windows = ChatWindows(
             tenant_id=started.tenant_id,
             channel_id=started.channel_id,

@@ -63,8 +63,22 @@ Verbose = Annotated[
 
 @app.command()
 def vod(
-    source: Annotated[str, typer.Argument(help="A video file, or the URL of an HLS VOD.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A video file, https://www.twitch.tv/videos/ID, or the URL of an HLS VOD."
+        ),
+    ],
     chat: ChatFile = None,
+    start: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="TIME", help="Where to begin: 1:00:00, 90:00, 3600 or 1h2m3s."
+        ),
+    ] = "",
+    stop: Annotated[
+        str, typer.Option("--to", metavar="TIME", help="Where to stop, in the same form.")
+    ] = "",
     words: Annotated[
         Path | None,
         typer.Option(
@@ -85,9 +99,10 @@ def vod(
     Stop it with Ctrl-C whenever you like: the same command goes on from there.
     """
     options = Options(sets=sets or [], config=config, verbose=verbose, as_json=as_json)
-    from ops.commands.vod import vod_command
+    from ops.commands.vod import Wanted, vod_command
 
-    raise typer.Exit(vod_command(source, chat, words, out, top, options))
+    wanted = Wanted(source=source, chat=chat, words=words, top=top, start=start, stop=stop)
+    raise typer.Exit(vod_command(wanted, out, options))
 
 
 @app.command()

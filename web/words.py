@@ -47,6 +47,10 @@ _TROUBLES = {
     "no_audio": "there is no sound",
     "encrypted": "the stream is encrypted in a way that cannot be read",
     "chat_lost": "chat is not connected",
+    "chat_refused": "the platform does not give this VOD's chat",
+    "muted": "a part has no sound: the platform has muted it",
+    "vod_growing": "the broadcast still runs",
+    "vod_gone": "the VOD cannot be read any further",
 }
 
 _FAILURES = {

@@ -195,6 +195,8 @@ def _covered(rows: Rows, event: ev.SegmentStored | ev.SegmentMissing, reason: st
 
 def _segment_stored(rows: Rows, event: ev.SegmentStored) -> None:
     _covered(rows, event, "stored")
+    if event.muted:
+        _covered(rows, event, "muted")
 
 
 def _segment_missing(rows: Rows, event: ev.SegmentMissing) -> None:

@@ -164,7 +164,10 @@ def _view(row: SessionRow, coverage: Mapping[str, float], counts: Mapping[str, i
         settled_s=row.settled_s,
         settled=row.settled,
         stored_s=coverage.get("stored", 0.0),
-        missing_s={why: span for why, span in sorted(coverage.items()) if why != "stored"},
+        # A muted span is stored all the same.
+        missing_s={
+            why: span for why, span in sorted(coverage.items()) if why not in ("stored", "muted")
+        },
         minutes_claimed=row.minutes_claimed,
         clips_total=row.clips_total,
         moments=counts.get("moments", 0),

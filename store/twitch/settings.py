@@ -33,6 +33,8 @@ class TwitchSettings:
     """How long an answer of Twitch's API may take."""
     web_client_id: str = "kimne78kx3ncx6brgo4mv6wki5h1ko"
     """Client id of Twitch's own web page; it reads a VOD's chat replay."""
+    comments_hash: str = "b70a3591ff0f4e0313d126c6a1502d79a1c02baebb288227c582044aa76adf6a"
+    """Name of Twitch's stored query for a VOD's chat; Twitch changes it now and then."""
     gql_url: str = "https://gql.twitch.tv/gql"
     """Twitch's GraphQL: access tokens of streams, and VOD chat."""
     usher_url: str = "https://usher.ttvnw.net"
