@@ -58,7 +58,7 @@ class Vault:
             SealBroken: none of the keys opens it, or it is about something else.
         """
         try:
-            told, _, text = self._all.decrypt(sealed).partition(_SEPARATOR)
+            told, _, text = self._all.decrypt(sealed.encode()).partition(_SEPARATOR)
         except InvalidToken:
             raise SealBroken("none of the keys opens it") from None
         if told != about.encode():
@@ -68,7 +68,7 @@ class Vault:
     def outdated(self, sealed: str) -> bool:
         """Whether an older key than the newest has sealed it."""
         try:
-            self._newest.decrypt(sealed)
+            self._newest.decrypt(sealed.encode())
         except InvalidToken:
             return True
         return False

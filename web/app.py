@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
@@ -14,6 +15,8 @@ from bus.ports import Meter, SilentMeter
 from store.objects import Objects
 from store.state.state import State
 from web.api import api_routes
+from web.connect import TwitchAccess, connect_routes
+from web.forms import Forms
 from web.health import Health
 from web.media import media_routes
 from web.monitor import monitor_routes
@@ -35,12 +38,14 @@ def make_app(
     *,
     tenant_id: str = "local",
     meter: Meter | None = None,
+    twitch: TwitchAccess | None = None,
     clock: Callable[[], float] = time.time,
 ) -> FastAPI:
     """Return the application of one tenant.
 
     `health` and `metrics` are asked at each request; `metrics` returns the text that Prometheus
-    reads. `clock` gives Unix time.
+    reads. `twitch`: the accounts that may be connected; there is no such page without. `clock`
+    gives Unix time.
     """
     secret = settings.media_secret.encode() or secrets.token_bytes(32)
     site = Site(
@@ -52,6 +57,9 @@ def make_app(
         signer=LinkSigner(secret, settings.link_ttl_s),
         templates=make_environment(),
         clock=clock,
+        forms=Forms(secret, settings.public_url),
+        nav=(("/", "Sessions"), ("/connect", "Twitch")) if twitch is not None else (),
+        accounts=None if twitch is None else twitch.accounts,
     )
     # The interactive documentation loads scripts from strangers; the description itself stays.
     app = FastAPI(title="ClipThat", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None)
@@ -59,7 +67,14 @@ def make_app(
     app.include_router(api_routes(site))
     app.include_router(media_routes(site))
     app.include_router(monitor_routes(health, metrics))
+    if twitch is not None:
+        app.include_router(connect_routes(site, twitch))
     app.mount("/static", StaticFiles(directory=STATIC_FOLDER), name="static")
     app.add_exception_handler(HTTPException, problem_handler(site.templates))
-    app.add_middleware(Fence, allowed_hosts=settings.allowed_hosts, meter=meter or SilentMeter())
+    app.add_middleware(Fence, allowed_hosts=_hosts(settings), meter=meter or SilentMeter())
     return app
+
+
+def _hosts(settings: WebSettings) -> tuple[str, ...]:
+    public = urlsplit(settings.public_url).hostname
+    return (*settings.allowed_hosts, public) if public else settings.allowed_hosts

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bus.ports import Meter
 
-CONTENT_POLICY = "; ".join(
+_POLICY = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self'",
@@ -24,10 +24,21 @@ CONTENT_POLICY = "; ".join(
         "media-src 'self'",
         "connect-src 'self'",
         "base-uri 'none'",
-        "form-action 'none'",
+        "form-action {forms}",
         "frame-ancestors 'none'",
     )
 )
+
+CONTENT_POLICY = _POLICY.format(forms="'none'")
+
+
+def form_policy(*targets: str) -> str:
+    """Return the policy of a page with forms.
+
+    `targets`: origins to which the answer to a form leads on; our own is among them always.
+    """
+    return _POLICY.format(forms=" ".join(("'self'", *targets)))
+
 
 HEADERS = {
     "Content-Security-Policy": CONTENT_POLICY,

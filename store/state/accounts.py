@@ -200,8 +200,11 @@ class Accounts:
             .group_by(TwitchAccountRow.status)
         )
         async with self._state.reading() as session:
-            found = (await session.execute(query)).tuples().all()
-        return {"connected": 0, "reconnect": 0} | dict(found)
+            found = (await session.execute(query)).all()
+        counts = {"connected": 0, "reconnect": 0}
+        for status, count in found:
+            counts[status] = count
+        return counts
 
     async def validate(self, user_id: str) -> str:
         """Ask Twitch whether an account's token is good, and renew one that is not.
