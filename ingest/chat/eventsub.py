@@ -7,7 +7,6 @@ nothing. A hint says only that something may have changed: the playlist is the t
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from dataclasses import dataclass, field
 
@@ -263,9 +262,9 @@ class EventSubHub:
             return
         del self._lines[login]
         line.task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await line.task
-        self._standings.pop(login, None)
+        await asyncio.gather(line.task, return_exceptions=True)
+        if login not in self._lines:
+            self._standings.pop(login, None)
 
     async def _listen_for(self, login: str) -> None:
         """Have a channel's coming and going told by its own socket, or else by another's."""

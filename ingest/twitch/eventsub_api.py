@@ -132,7 +132,7 @@ class EventSubApi:
         except HTTPException as error:
             raise ApiRefused(error.status, _words(error.extra)) from None
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise ApiUnreachable(repr(error)) from error
+            raise ApiUnreachable(type(error).__name__) from error
 
 
 class _Client(HTTPClient):

@@ -92,7 +92,7 @@ class UserSocket:
             gone = error
         except* (SocketLost, SessionUnknown, aiohttp.ClientError, OSError, TimeoutError) as lost:
             self._meter.count("clipthat_eventsub_connections_lost_total")
-            why = sorted({str(each) or repr(each) for each in lost.exceptions})
+            why = sorted({_why(each) for each in lost.exceptions})
             _log.warning("event socket lost", extra={"channel": self._login, "error": why})
         finally:
             self._subscriptions.lose_all(self._heard_s)
@@ -205,3 +205,11 @@ class UserSocket:
         if len(self._seen) > self._settings.seen_ids_max:
             self._seen.popitem(last=False)
         return True
+
+
+def _why(error: BaseException) -> str:
+    """Say what went wrong without an address, which may carry a session's secret."""
+    if isinstance(error, SocketLost | SessionUnknown):
+        return str(error)
+    status = getattr(error, "status", "")
+    return f"{type(error).__name__} {status}".strip()

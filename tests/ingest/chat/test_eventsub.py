@@ -302,3 +302,20 @@ async def test_a_server_that_is_not_there_is_tried_again(world: World) -> None:
     await passing(world.timer, lambda: world.meter.counts["eventsub_connections_lost_total"] > 3)
     world.double.refuses_sockets = False
     await passing(world.timer, lambda: room.is_joined)
+
+
+async def test_no_secret_reaches_the_log(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.account("ana")
+    room = await world.room("ana", world.hub())
+    await until(lambda: room.is_joined)
+    world.double.answers = [500]
+    world.double.refuses_sockets = True
+    await world.double.move("ana", url=f"{world.settings.eventsub_url}?secret=of-session")
+    await passing(world.timer, lambda: world.meter.counts["eventsub_connections_lost_total"] > 2)
+    world.double.refuses_sockets = False
+    await passing(world.timer, lambda: world.meter.counts["eventsub_refused_total"])
+    logged = "".join(str(vars(record)) for record in caplog.records)
+    assert "event socket lost" in logged
+    assert "not subscribed yet" in logged
+    assert "token-ana" not in logged
+    assert "of-session" not in logged
