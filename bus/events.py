@@ -493,6 +493,32 @@ class ClipFailed(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NativeClipMade(Event):
+    """The platform has the same moment as a clip of its own, and shows it."""
+
+    TYPE: ClassVar[str] = "clipthat.clip.native_made.v1"
+    TOPIC: ClassVar[str] = "clips"
+    IDENTITY: ClassVar[tuple[str, ...]] = ("clip_id",)
+
+    clip_id: str
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NativeClipFailed(Event):
+    """The platform has made no clip of its own, and why."""
+
+    TYPE: ClassVar[str] = "clipthat.clip.native_failed.v1"
+    TOPIC: ClassVar[str] = "clips"
+    IDENTITY: ClassVar[tuple[str, ...]] = ("clip_id",)
+
+    clip_id: str
+    reason: str
+    """A short stable word: `late`, `offline`, `refused`, `reconnect`, `scope`, `busy`,
+    `not_there`, `unavailable`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SessionClipped(Event):
     """Every clip that this session will ever have has been planned."""
 
@@ -616,6 +642,8 @@ EVENTS: tuple[type[Event], ...] = (
     ClipPlanned,
     ClipCut,
     ClipFailed,
+    NativeClipMade,
+    NativeClipFailed,
     SessionClipped,
     RenderQueued,
     RenderProgressed,

@@ -291,6 +291,17 @@ def _clip_failed(rows: Rows, event: ev.ClipFailed) -> None:
         row.reason, row.detail = event.reason, event.detail
 
 
+def _native_made(rows: Rows, event: ev.NativeClipMade) -> None:
+    row = rows.clip(event, event.clip_id)
+    row.twitch_status, row.twitch_url, row.twitch_reason = "made", event.url, ""
+
+
+def _native_failed(rows: Rows, event: ev.NativeClipFailed) -> None:
+    row = rows.clip(event, event.clip_id)
+    if row.twitch_status != "made":
+        row.twitch_status, row.twitch_reason = "failed", event.reason
+
+
 def _session_clipped(rows: Rows, event: ev.SessionClipped) -> None:
     rows.session(event).clips_total = event.clips
 
@@ -346,6 +357,8 @@ _FOLDERS: dict[type[ev.Event], Callable[[Rows, Any], None]] = {
     ev.ClipPlanned: _clip_planned,
     ev.ClipCut: _clip_cut,
     ev.ClipFailed: _clip_failed,
+    ev.NativeClipMade: _native_made,
+    ev.NativeClipFailed: _native_failed,
     ev.SessionClipped: _session_clipped,
     ev.RenderQueued: _render_queued,
     ev.RenderProgressed: _render_progressed,

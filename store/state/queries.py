@@ -272,6 +272,9 @@ def _clip(row: ClipRow, moments: Sequence[MomentRow], renders: Sequence[RenderVi
         reason=row.reason,
         detail=row.detail,
         renders=renders,
+        twitch_status=row.twitch_status,
+        twitch_url=row.twitch_url,
+        twitch_reason=row.twitch_reason,
     )
 
 

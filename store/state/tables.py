@@ -194,6 +194,11 @@ class ClipRow(Base):
     reason: Mapped[str] = mapped_column(default="")
     """Why it failed: a short stable word; `detail` says more."""
     detail: Mapped[str] = mapped_column(default="")
+    twitch_status: Mapped[str] = mapped_column(default="")
+    """Of the same clip on Twitch: empty while nothing has come of it, `failed`, `made`."""
+    twitch_url: Mapped[str] = mapped_column(default="")
+    twitch_reason: Mapped[str] = mapped_column(default="")
+    """Why there is none on Twitch: a short stable word."""
 
 
 class RenderRow(Base):
@@ -273,6 +278,60 @@ class TwitchLoginRow(Base):
     expires_at_s: Mapped[float] = mapped_column(default=0.0)
 
 
+class WatchedRow(Base):
+    """A channel on the watch list."""
+
+    __tablename__ = "watched_channels"
+    __table_args__ = (ForeignKeyConstraint(["tenant_id"], ["tenants.id"]),)
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """The channel's id in its sessions."""
+    name: Mapped[str]
+    """Its login on Twitch, or its address without secrets."""
+    url: Mapped[str] = mapped_column(repr=False)
+    """What is watched: `twitch.tv/NAME`, or a playlist's address."""
+    kind: Mapped[str]
+    """`twitch`, `hls`."""
+    always: Mapped[bool] = mapped_column(default=True)
+    native_clips: Mapped[bool] = mapped_column(default=False)
+    added_at_s: Mapped[float] = mapped_column(default=0.0)
+    state: Mapped[str] = mapped_column(default="")
+    """What its watch said last: `connecting`, `watching`, `offline`, `unusable`, `broken`; empty
+    while it is not watched."""
+    detail: Mapped[str] = mapped_column(default="")
+    told_at_s: Mapped[float] = mapped_column(default=0.0)
+
+
+class NativeClipRow(Base):
+    """A clip that is to be made on Twitch too, and how far that has come."""
+
+    __tablename__ = "native_clips"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id"], ["tenants.id"]),
+        Index(None, "tenant_id", "state"),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    clip_id: Mapped[str] = mapped_column(primary_key=True)
+    session_id: Mapped[str]
+    channel_id: Mapped[str]
+    login: Mapped[str]
+    title: Mapped[str] = mapped_column(default="")
+    start_at_s: Mapped[float] = mapped_column(default=0.0)
+    """Unix time of the moment's window; so are `peak_at_s` and `end_at_s`."""
+    peak_at_s: Mapped[float] = mapped_column(default=0.0)
+    end_at_s: Mapped[float] = mapped_column(default=0.0)
+    state: Mapped[str] = mapped_column(default="wanted")
+    """`wanted`; `asked`, which stands before Twitch is called; `made`, `failed`."""
+    asked_at_s: Mapped[float] = mapped_column(default=0.0)
+    twitch_id: Mapped[str] = mapped_column(default="")
+    """Twitch's name of the clip, once it has answered."""
+    worker: Mapped[str] = mapped_column(default="")
+    """Who sees to it, until `worker_until_s` at the latest."""
+    worker_until_s: Mapped[float] = mapped_column(default=0.0)
+
+
 TABLES: tuple[type[Base], ...] = (
     TenantRow,
     ChannelRow,
@@ -285,5 +344,7 @@ TABLES: tuple[type[Base], ...] = (
     RenderRow,
     TwitchAccountRow,
     TwitchLoginRow,
+    WatchedRow,
+    NativeClipRow,
 )
 """In the order in which rows may be inserted: what is referred to comes first."""

@@ -128,6 +128,10 @@ class ClipView:
     reason: str
     detail: str
     renders: Sequence[RenderView]
+    twitch_status: str = ""
+    """Of the same clip on Twitch: empty, `failed`, `made`."""
+    twitch_url: str = ""
+    twitch_reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
