@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator
 
 import pytest
@@ -171,3 +172,47 @@ async def test_a_server_that_refuses_subscriptions_is_an_outage(world: World) ->
     await passing(world.timer, lambda: chat.is_anonymous)
     await passing(world.timer, lambda: not chat.is_anonymous)
     assert chat.is_joined
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_whatever_happens_chat_counts_once_and_gaps_are_told(world: World, seed: int) -> None:
+    world.account("ana")
+    lots = random.Random(seed)
+    irc = AnonymousReader()
+    chat = await chat_of(world, irc)
+    standing = chat._eventsub.standing("ana")
+    await passing(world.timer, lambda: standing.is_heard)
+    heard_ones: dict[str, float] = {}
+    missed: dict[str, float] = {}
+
+    async def say() -> None:
+        world.timer.now_s += lots.choice([0.1, 0.7, 2.0])
+        text, at_s = f"line {len(heard_ones) + len(missed)}", world.timer.now_s
+        frame = world.double.chat("ana", text, message_id=f"id of {text}")
+        (heard_ones if chat.is_joined else missed)[text] = at_s - START_S
+        for _ in range(lots.choice([1, 1, 2])):
+            await world.double.say("ana", frame)
+        irc.say(text, at_s)
+
+    for _ in range(80):
+        match lots.choice(["say", "say", "say", "bad", "move", "drop", "outage", "back"]):
+            case "bad" if standing.is_heard:
+                await world.double.send_text("ana", lots.choice(["{", "[]", '{"metadata":1}']))
+            case "move" if standing.is_heard:
+                await world.double.move("ana")
+            case "drop" | "outage" as how if standing.is_heard:
+                await until(lambda: chat._room.held == len(heard_ones))
+                world.double.refuses_sockets = how == "outage"
+                await world.double.drop("ana", lots.choice([None, 4000, 4006]))
+                await until(lambda: not standing.is_heard)
+            case "back":
+                world.double.refuses_sockets = False
+                await passing(world.timer, lambda: standing.is_heard)
+            case _:
+                await say()
+    await until(lambda: chat._room.held == len(heard_ones))
+    end_s = world.timer.now_s - START_S + 1.0
+    batch = await chat.drain(end_s)
+    assert sorted(texts(batch)) == sorted(heard_ones)
+    assert not [text for text, at_s in missed.items() if int(at_s) not in batch.gap_seconds]
+    await chat.close()
