@@ -31,7 +31,10 @@ class Feeder(Protocol):
         ...
 
     async def detach(self, channel: str, room: Room) -> None:
-        """Tell `room` nothing more; it need not have been attached."""
+        """Tell `room` that it is cut off from here, and nothing more.
+
+        A room that is not attached is left as it is.
+        """
         ...
 
 

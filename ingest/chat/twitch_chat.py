@@ -24,6 +24,9 @@ RECONNECT = ChatNotice(
     "Reconnect Twitch on the channel's page.",
 )
 
+_OVERLAP_S = 2.0
+"""Both read for so long, for what was said before the socket heard and is still on its way."""
+
 
 class TwitchChat:
     """A `ChatSource` of one channel that chooses its reader."""
@@ -120,6 +123,8 @@ class TwitchChat:
                     await self._wait_patiently(standing, changed)
                 if standing.is_heard:
                     was_heard = True
+                    if self._is_anonymous and await self._changes_within(_OVERLAP_S, changed):
+                        continue
                     await self._stop_anonymously(channel, room)
                 else:
                     if standing.refused and was_heard:
@@ -134,17 +139,26 @@ class TwitchChat:
 
     async def _wait_patiently(self, standing: Standing, changed: asyncio.Event) -> None:
         """Wait until it is known whether the socket hears the channel, `patience_s` at most."""
-        if standing.is_heard or standing.refused:
-            return
-        giving_up = asyncio.create_task(self._timer.sleep(self._patience_s))
+        until_s = self._timer.now() + self._patience_s
+        while not (standing.is_heard or standing.refused):
+            left_s = until_s - self._timer.now()
+            if left_s <= 0 or not await self._changes_within(left_s, changed):
+                return
+
+    async def _changes_within(self, seconds: float, changed: asyncio.Event) -> bool:
+        """Wait until something changes, so long at most; return whether it has."""
+        waits = (
+            asyncio.create_task(self._timer.sleep(seconds)),
+            asyncio.create_task(_set(changed)),
+        )
         try:
-            while not (standing.is_heard or standing.refused or giving_up.done()):
-                changing = asyncio.create_task(changed.wait())
-                await asyncio.wait({changing, giving_up}, return_when=asyncio.FIRST_COMPLETED)
-                changing.cancel()
-                changed.clear()
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            giving_up.cancel()
+            for wait in waits:
+                wait.cancel()
+        has_changed = changed.is_set()
+        changed.clear()
+        return has_changed
 
     async def _read_anonymously(self, channel: str, room: Room) -> None:
         if not self._is_anonymous:
@@ -157,3 +171,7 @@ class TwitchChat:
             self._is_anonymous = False
             self._meter.count("clipthat_chat_switches_total", to="eventsub")
             await self._irc.detach(channel, room)
+
+
+async def _set(event: asyncio.Event) -> None:
+    await event.wait()
