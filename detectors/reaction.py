@@ -121,6 +121,11 @@ class Reaction:
         """The estimate now: what is assumed until something has been learned."""
         return self._delay_s
 
+    @property
+    def samples(self) -> int:
+        """Answers of this session that had a sharp sound to be paired with."""
+        return self._samples
+
     def opening(self) -> ReactionLearned | None:
         """Return what earlier sessions of the channel have taught, at media zero."""
         known = self._started.reaction_s is not None

@@ -182,13 +182,13 @@ class ReactionSettings:
     """Learn it; otherwise each channel's chat is taken to be as slow as usual."""
     usual_s: float = 5.0
     """Delay that is assumed at first. The middle of a burst lies 7 s before the end of its
-    liveliest stretch (median of 563 bursts), which is taken to come 12 s after what happened."""
+    liveliest stretch (median of 562 bursts), which is taken to come 12 s after what happened."""
     delay_min_s: float = 1.0
     """No delay is taken to be shorter."""
     delay_max_s: float = 32.0
     """No delay is taken to be longer."""
     command_after_s: float = 5.0
-    """Clip commands come so much later than the middle of the same answer (45 in real chat)."""
+    """Clip commands come so much later than the middle of the same answer (40 in real chat)."""
     prior_answers: float = 3.0
     """What is assumed at first counts as much as so many answers."""
     prior_spread_s: float = 4.0
