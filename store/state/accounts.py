@@ -108,11 +108,10 @@ class Accounts:
         """
         while True:
             running = self._renewing.get(token.user_id)
-            if running is None:
+            if running is None or running.done():
                 # A task of its own: who asked may be cancelled, what Twitch gives is stored.
                 running = asyncio.create_task(self._renewed(token))
                 self._renewing[token.user_id] = running
-                running.add_done_callback(lambda _: self._renewing.pop(token.user_id, None))
             fresh = await asyncio.shield(running)
             if fresh is None or not _same(fresh.access_token, token.access_token):
                 return fresh

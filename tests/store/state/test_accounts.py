@@ -102,16 +102,12 @@ async def test_a_renewal_outlives_who_asked_for_it(world: TwitchWorld, state: St
 async def test_who_died_while_renewing_holds_nobody_up(world: TwitchWorld, tmp_path: Path) -> None:
     url = await fresh_database(tmp_path)
     async with State.open(url) as state:
+        world.sleep = world.wait
         accounts = world.accounts(state)
         access, _ = await world.connect(accounts)
         old = await token_of(accounts)
         dead = world.accounts(state)
         assert await dead._take(old) is not None
-
-        async def pass_time(seconds: float) -> None:
-            world.clock.now_s += seconds
-
-        accounts._sleep = pass_time
         world.double.end(access)
         fresh = await accounts.refused(old)
         assert fresh is not None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -57,6 +58,7 @@ class TwitchWorld:
     address: str
     clock: Clock
     meter: Counted = field(default_factory=Counted)
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     def settings(self, **told: object) -> TwitchSettings:
         return TwitchSettings(
@@ -70,6 +72,10 @@ class TwitchWorld:
     def login(self) -> TwitchLogin:
         return TwitchLogin(self.settings())
 
+    async def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.clock.now_s += seconds
+
     def accounts(self, state: State, *keys: str, tenant_id: str = "acme") -> Accounts:
         return Accounts(
             state,
@@ -78,6 +84,7 @@ class TwitchWorld:
             tenant_id=tenant_id,
             meter=self.meter,
             clock=self.clock,
+            sleep=self.sleep,
         )
 
     def logins(self, state: State, *, tenant_id: str = "acme") -> Logins:
