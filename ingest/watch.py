@@ -36,6 +36,7 @@ from ingest.source import (
     SourceInfo,
     SourceSegment,
 )
+from ingest.span import clock
 from store.errors import StorageFull
 from store.objects import Objects
 
@@ -174,7 +175,7 @@ class Watch:
             channel_id=target.channel_id,
             session_id=session_id,
             kind=info.kind,
-            title=target.title or info.title,
+            title=(target.title or info.title) + _part_of(info),
             source=info.source,
             wall_start_s=info.wall_start_s,
             duration_s=info.duration_s,
@@ -303,6 +304,13 @@ class Watch:
             return True
         after_s = self._target.stop_after_s
         return after_s is not None and self._clock() - past.started.started_at_s >= after_s
+
+
+def _part_of(info: SourceInfo) -> str:
+    """Return what a part of a recording is told from the whole by; empty for the whole."""
+    if not info.vod_start_s:
+        return ""
+    return f" from {clock(info.vod_start_s)}"
 
 
 async def _one(pulls: AsyncGenerator[Pulled, None]) -> Pulled:
