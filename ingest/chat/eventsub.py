@@ -140,15 +140,17 @@ class EventSubHub:
         does not, this only waits.
         """
         hint = self._hints.setdefault(login, asyncio.Event())
-        await self._listen_for(login)
+        listening = asyncio.create_task(self._listen_for(login))
         waits = {asyncio.create_task(hint.wait()), asyncio.create_task(self._sleep(timeout_s))}
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+            for task in (listening, *waits):
+                task.cancel()
+            await asyncio.gather(listening, *waits, return_exceptions=True)
         hint.clear()
+        if not listening.cancelled():
+            listening.result()
 
     async def forget(self, login: str) -> None:
         """Hear of a channel's coming and going no more."""
