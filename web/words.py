@@ -47,6 +47,7 @@ _TROUBLES = {
     "no_audio": "there is no sound",
     "encrypted": "the stream is encrypted in a way that cannot be read",
     "chat_lost": "chat is not connected",
+    "reconnect_twitch": "reconnect Twitch: its chat is read anonymously",
     "chat_refused": "the platform does not give this VOD's chat",
     "muted": "a part has no sound: the platform has muted it",
     "vod_growing": "the broadcast still runs",

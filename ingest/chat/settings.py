@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ingest.twitch.eventsub_settings import EventSubSettings
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WindowSettings:
@@ -104,5 +106,7 @@ class ChatSettings:
     """How live chat is held."""
     irc: IrcSettings = field(default_factory=IrcSettings)
     """How live chat is read."""
+    eventsub: EventSubSettings = field(default_factory=EventSubSettings)
+    """How connected Twitch channels' chat is heard."""
     log: ChatLogSettings = field(default_factory=ChatLogSettings)
     """How raw chat is kept."""
