@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gzip
 import itertools
 import multiprocessing
@@ -31,6 +32,7 @@ TICK_S = 0.1
 DRAIN_EVERY_S = 2.0
 BEHIND_S = 8.0
 """How far the picture is behind the chat."""
+_LAST_ROUNDS = 30
 
 
 def posts() -> list[tuple[str, str]]:
@@ -60,12 +62,13 @@ async def _serve(pipe: Connection, rate: int, seconds: float, channels: int) -> 
     sits: dict[str, asyncio.StreamWriter] = {}
 
     async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while line := (await reader.readline()).decode().split():
-            if line[0] == "NICK":
-                writer.write(b":tmi.twitch.tv 001 x :Welcome\r\n")
-            elif line[0] == "JOIN":
-                sits[line[1][1:]] = writer
-                writer.write(f":tmi.twitch.tv ROOMSTATE {line[1]}\r\n".encode())
+        with contextlib.suppress(ConnectionError):
+            while line := (await reader.readline()).decode().split():
+                if line[0] == "NICK":
+                    writer.write(b":tmi.twitch.tv 001 x :Welcome\r\n")
+                elif line[0] == "JOIN":
+                    sits[line[1][1:]] = writer
+                    writer.write(f":tmi.twitch.tv ROOMSTATE {line[1]}\r\n".encode())
 
     server = await asyncio.start_server(client, "127.0.0.1", 0)
     pipe.send(server.sockets[0].getsockname()[1])
@@ -115,8 +118,10 @@ async def flood(rate: int, seconds: float, channels: int) -> None:
     ours.send("go")
     lines, cpu_s, wall_s, memory = await _read(rooms, counts, start_s, seconds)
     sent = await asyncio.to_thread(ours.recv)
-    for room, windows in zip(rooms, counts, strict=True):
-        lines += len(windows.take(await room.drain(1e9), 0.0).counted)
+    for _ in range(_LAST_ROUNDS):
+        await asyncio.sleep(TICK_S)
+        for room, windows in zip(rooms, counts, strict=True):
+            lines += len(windows.take(await room.drain(1e9), 0.0).counted)
     for room in rooms:
         await room.close()
     ours.send("bye")
