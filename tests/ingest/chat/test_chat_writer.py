@@ -23,11 +23,10 @@ async def test_a_long_loss_is_told_once() -> None:
     feeder: Feeder = _Nobody()
     room = Room("demo", feeder, clock=lambda: now_s[0])
     await room.open(1_000.0)
-    names = {"tenant_id": "t", "session_id": "s"}
     writer = ChatWriter(
         room,
-        ChatWindows(channel_id="c", **names),
-        ChatLog(open_objects("memory://"), **names),
+        ChatWindows(tenant_id="t", channel_id="c", session_id="s"),
+        ChatLog(open_objects("memory://"), tenant_id="t", session_id="s"),
         SilentMeter(),
     )
     for media_s in range(2, 59, 2):
