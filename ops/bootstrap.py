@@ -6,7 +6,7 @@ Law: nothing outside this module chooses an implementation.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,7 @@ from store.objects import Objects
 from store.obstore_objects import open_objects
 from store.state.recorder import Recorder
 from store.state.state import State
+from store.state.watchlist import Listed
 from web.app import make_app
 from web.connect import TwitchAccess
 from web.health import Health
@@ -119,9 +120,15 @@ def pipeline(parts: Parts) -> list[Stage]:
 
 
 def web_stage(
-    parts: Parts, health: Callable[[], Health], twitch: TwitchAccess | None = None
+    parts: Parts,
+    health: Callable[[], Health],
+    twitch: TwitchAccess | None = None,
+    fixed: Callable[[], Sequence[Listed]] = list,
 ) -> Web:
-    """Return the stage that serves the pages; with `twitch`, channels can be added there too."""
+    """Return the stage that serves the pages; with `twitch`, channels can be added there too.
+
+    `fixed` tells how the channels stand that are watched whatever is added.
+    """
     settings = parts.settings
     app = make_app(
         parts.state,
@@ -133,6 +140,7 @@ def web_stage(
         meter=parts.meter,
         twitch=twitch,
         read_place=None if twitch is None else read_place,
+        fixed=fixed,
     )
     return Web(app, settings.web)
 

@@ -28,6 +28,10 @@ class Hints(Protocol):
         """Wait until a change is heard of, `timeout_s` at most."""
         ...
 
+    async def forget(self, login: str) -> None:
+        """Hear of a channel no more."""
+        ...
+
 
 class NoHints:
     """Hears of nothing."""
@@ -35,6 +39,9 @@ class NoHints:
     async def changed(self, login: str, timeout_s: float) -> None:
         """Wait `timeout_s`."""
         await asyncio.sleep(timeout_s)
+
+    async def forget(self, login: str) -> None:
+        """Do nothing."""
 
 
 class ChannelWatch(Stage, Protocol):
@@ -103,8 +110,9 @@ class KeepWatching:
             except SourceGone as gone:
                 self._say("offline", str(gone))
             except SourceUnusable as error:
+                if (self.phase, self.detail) != ("unusable", str(error)):
+                    log.error("channel cannot be watched", extra={"channel": self._channel})
                 self._say("unusable", str(error))
-                log.error("channel cannot be watched", extra={"channel": self._channel})
             if watch is not None and self._owes_end and not self._over(ctx):
                 self._owes_end = not await watch.end_lost(ctx)
             await self._pause(ctx)

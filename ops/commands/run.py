@@ -96,7 +96,7 @@ async def _serve(settings: Settings, fixed: Mapping[str, _Fixed], folder: Path) 
             )
             return Health(ok=all(stage.ok for stage in stages), stages=stages)
 
-        web = web_stage(parts, health, twitch.access)
+        web = web_stage(parts, health, twitch.access, watches.fixed)
         stages: list[Stage] = [web, *pipeline(parts), twitch.keeper, twitch.native_clips, watches]
         with signals(ctx.draining):
             announcing = asyncio.create_task(_announce(web.address, twitch, len(fixed)))
@@ -143,6 +143,10 @@ class _Hints:
         await self._eventsub.changed(login, timeout_s)
         self._resolver.hint(login)
 
+    async def forget(self, login: str) -> None:
+        """As `Hints.forget`."""
+        await self._eventsub.forget(login)
+
 
 async def _announce(
     address: Callable[[], Awaitable[str]], twitch: TwitchParts, channels: int
@@ -150,7 +154,7 @@ async def _announce(
     console = Console(stderr=True)
     page = await address()
     console.print(f"status page: {page}", highlight=False)
-    if not channels and not await twitch.watchlist.places():
+    if not channels and not await twitch.watchlist.listed():
         console.print(
             f"no channel is watched yet: add one on {page}/channels, or start with"
             " `clipthat run twitch.tv/NAME`",

@@ -106,6 +106,9 @@ class OneHint:
     async def changed(self, login: str, timeout_s: float) -> None:
         self.asked.append((login, timeout_s))
 
+    async def forget(self, login: str) -> None:
+        raise AssertionError("the channel stays on the list")
+
 
 async def test_a_hint_ends_the_wait_and_looks_are_spread() -> None:
     ctx = Ctx(bus=NoBus())  # type: ignore[arg-type]
