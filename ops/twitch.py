@@ -62,6 +62,7 @@ async def open_twitch(parts: Parts, folder: Path) -> AsyncIterator[TwitchParts]:
             access=TwitchAccess(
                 accounts=accounts,
                 logins=Logins(parts.state, vault, login, tenant_id=tenant_id),
+                connected=eventsub.look_again,
             ),
             keeper=AccountsKeeper(accounts, settings),
             eventsub=eventsub,
