@@ -33,14 +33,14 @@ class Broadcast:
         self._error = error
         self._last = last
         self._ended = ended
-        self.session_id: str | None = None
+        self.watching = asyncio.Event()
 
     async def run(self, ctx: Ctx) -> None:
         if self._last:
             self._ctx.draining.set()
         if self._error is not None:
             raise self._error
-        self.session_id = "s"
+        self.watching.set()
 
     async def end_lost(self, ctx: Ctx) -> bool:
         return self._ended()

@@ -30,7 +30,7 @@ class Stream:
 
     def __init__(self, world: World, place: Place, stop: asyncio.Event) -> None:
         self._world, self._place, self._stop = world, place, stop
-        self.session_id: str | None = None
+        self.watching = asyncio.Event()
 
     async def run(self, ctx: Ctx) -> None:
         name = self._place.name
@@ -41,7 +41,7 @@ class Stream:
         if name == "breaks":
             self._world.note(name, "broke")
             raise ValueError("a fault of ours")
-        self.session_id = "s"
+        self.watching.set()
         self._world.note(name, "began")
         waits = [asyncio.create_task(each.wait()) for each in (self._stop, ctx.draining)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
