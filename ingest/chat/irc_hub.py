@@ -123,14 +123,18 @@ class IrcHub:
             if not link.channels:
                 await self._stop(link)
         if not self._seats:
-            await self.close()
+            await self._rest()
 
-    async def close(self) -> None:
-        """Leave everything; rooms that are still attached are cut off."""
+    async def _rest(self) -> None:
+        """Stop joining; who is attached meanwhile begins it anew."""
         joining, self._joining = self._joining, None
         if joining is not None:
             joining.cancel()
             await asyncio.gather(joining, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Leave everything; rooms that are still attached are cut off."""
+        await self._rest()
         for link in list(self._links):
             await self._stop(link)
         self._seats.clear()
@@ -139,7 +143,6 @@ class IrcHub:
 
     def link_ready(self, link: IrcLink) -> None:
         """Join through this connection from now on."""
-        self._failures = 0
         self._changed.set()
 
     def link_said(self, channel: str, said: Said) -> None:
@@ -227,9 +230,12 @@ class IrcHub:
         try:
             if wait_s > 0.0:
                 await self._timer.sleep(wait_s)
+            began_s = self._timer.now()
             end = await link.run()
             if not link.is_leaving:
-                self._failures += 1
+                # A welcome alone proves nothing: a server may welcome and drop us at once.
+                lasted = self._timer.now() - began_s >= self._settings.backoff_max_s
+                self._failures = 1 if lasted else self._failures + 1
                 self._meter.count("clipthat_chat_reconnects_total", reason=end)
                 _log.warning("chat connection lost", extra={"link": link.name, "reason": end})
         finally:

@@ -82,9 +82,10 @@ class IrcSettings:
     """A channel that never confirms, or is suspended, is tried again so often."""
     join_tries: int = 3
     """After so many joins without an answer the channel is reported."""
-    silence_s: float = 60.0
-    """After so long without a word from the server we ask PING."""
-    pong_s: float = 10.0
+    silence_s: float = 15.0
+    """After so long without a word from the server we ask PING: until a connection is known to be
+    dead, its silence looks like a lull."""
+    pong_s: float = 5.0
     """A server that leaves our PING unanswered for so long is gone."""
     backoff_first_s: float = 0.5
     """Wait before the first reconnection; doubles each time."""

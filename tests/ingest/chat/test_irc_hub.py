@@ -104,6 +104,17 @@ async def test_a_lost_connection_is_a_gap_and_joined_again() -> None:
     await world.close()
 
 
+async def test_a_server_that_welcomes_and_drops_is_not_dialled_in_a_hurry() -> None:
+    world = World()
+    room = await world.room("demo")
+    while world.timer.now() < START_S + 120:
+        await world.until(lambda: room.is_joined or world.timer.now() >= START_S + 120)
+        world.server.drop()
+        await world.until(lambda: not room.is_joined)
+    assert 5 <= world.server.opened <= 12
+    await world.close()
+
+
 async def test_a_reconnect_that_is_asked_for_leaves_no_gap() -> None:
     world = World()
     rooms = [await world.room(f"c{number}") for number in range(30)]
@@ -255,3 +266,17 @@ async def _turn(is_so: Callable[[], bool]) -> None:
 
 def _holds(room: Room, lines: int) -> Callable[[], bool]:
     return lambda: room.held >= lines
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_who_comes_while_the_last_one_leaves_is_joined(turns: int) -> None:
+    world = World()
+    ana = await world.room("ana")
+    await world.until(lambda: ana.is_joined)
+    leaving = asyncio.create_task(ana.close())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    ben = await world.room("ben")
+    await leaving
+    await world.until(lambda: ben.is_joined)
+    await world.close()
