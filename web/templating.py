@@ -34,6 +34,7 @@ def make_environment() -> Environment:
         gap=words.gap_text,
         trouble=words.trouble_text,
         session_kind=words.session_kind_text,
+        place=words.place_text,
     )
     environment.globals.update(
         status_text=words.status_text,

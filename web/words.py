@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import PurePath
 from typing import Any
+from urllib.parse import urlsplit
 
 KINDS = {
     "chat_spike": "chat burst",
@@ -123,6 +125,17 @@ def kind_text(kind: str) -> str:
 def layout_text(layout: str) -> str:
     """Return what an output is called on the page."""
     return _LAYOUTS.get(layout, layout.replace("_", " "))
+
+
+def place_text(source: str) -> str:
+    """Return where a session's media comes from: a channel, a file's name, an address.
+
+    What follows a `?` in an address may be a secret, and is left out.
+    """
+    if "://" in source:
+        address = urlsplit(source)
+        return f"{address.hostname or ''}{address.path}"
+    return source if source.startswith("twitch.tv/") else PurePath(source).name
 
 
 def session_kind_text(kind: str | None) -> str:

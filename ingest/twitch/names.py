@@ -17,7 +17,6 @@ _CLIP_HOST = "clips.twitch.tv"
 _PLAYER_HOST = "player.twitch.tv"
 _LOGIN = re.compile(r"[a-z0-9_]{1,25}\Z")
 _VIDEO = re.compile(r"v?([0-9]{1,20})\Z")
-_MOMENT = re.compile(r"(?:(\d{1,3})h)?(?:(\d{1,5})m)?(?:(\d{1,6})s?)?\Z")
 _PAGES = frozenset(
     {"about", "clips", "home", "popout", "schedule", "squad", "videos", "embed", "chat"}
 )
@@ -47,8 +46,6 @@ class TwitchVideo:
 
     video_id: str
     """Digits."""
-    start_s: float = 0.0
-    """Where the link points into it (`?t=1h2m3s`)."""
 
     @property
     def shown(self) -> str:
@@ -78,7 +75,7 @@ def read_twitch(text: str) -> TwitchChannel | TwitchVideo | None:
         parts = _played(query)
     elif host not in _HOSTS:
         return None
-    return _named(text, parts, query)
+    return _named(text, parts)
 
 
 def is_login(text: str) -> bool:
@@ -92,14 +89,12 @@ def _played(query: dict[str, str]) -> list[str]:
     return [query["channel"]] if "channel" in query else []
 
 
-def _named(
-    text: str, parts: list[str], query: dict[str, str]
-) -> TwitchChannel | TwitchVideo | None:
+def _named(text: str, parts: list[str]) -> TwitchChannel | TwitchVideo | None:
     lower = [part.lower() for part in parts]
     if lower[:1] == ["videos"] and len(lower) == 2:
-        return _video(text, lower[1], query)
+        return _video(text, lower[1])
     if len(lower) == 3 and lower[1] in ("v", "video", "videos"):
-        return _video(text, lower[2], query)
+        return _video(text, lower[2])
     if (len(lower) == 3 and lower[1] == "clip") or lower[:1] == ["clip"]:
         raise _clip(text)
     if lower[:1] in (["popout"], ["moderator"], ["embed"]) and len(lower) > 1:
@@ -112,19 +107,11 @@ def _named(
     )
 
 
-def _video(text: str, number: str, query: dict[str, str]) -> TwitchVideo:
+def _video(text: str, number: str) -> TwitchVideo:
     match = _VIDEO.match(number)
     if match is None:
         raise SourceUnusable(f"{text} names no VOD; write twitch.tv/videos/NUMBER")
-    return TwitchVideo(match.group(1), _moment_s(query.get("t", "")))
-
-
-def _moment_s(text: str) -> float:
-    match = _MOMENT.match(text.strip().lower())
-    if match is None:
-        return 0.0
-    hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return float(3600 * hours + 60 * minutes + seconds)
+    return TwitchVideo(match.group(1))
 
 
 def _clip(text: str) -> SourceUnusable:

@@ -31,21 +31,21 @@ def test_a_channel(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "start_s"),
+    "text",
     [
-        ("twitch.tv/videos/123456", 0.0),
-        ("https://www.twitch.tv/videos/123456?t=1h2m3s", 3723.0),
-        ("https://www.twitch.tv/videos/123456?t=02h", 7200.0),
-        ("https://www.twitch.tv/videos/123456?t=90", 90.0),
-        ("https://www.twitch.tv/videos/123456?t=soon", 0.0),
-        ("https://m.twitch.tv/videos/v123456", 0.0),
-        ("https://www.twitch.tv/ann/v/123456", 0.0),
-        ("https://www.twitch.tv/ann/video/123456", 0.0),
-        ("https://player.twitch.tv/?video=v123456&t=1m", 60.0),
+        "twitch.tv/videos/123456",
+        "https://www.twitch.tv/videos/123456?t=1h2m3s",
+        "https://www.twitch.tv/videos/123456?t=02h",
+        "https://www.twitch.tv/videos/123456?t=90",
+        "https://www.twitch.tv/videos/123456?t=soon",
+        "https://m.twitch.tv/videos/v123456",
+        "https://www.twitch.tv/ann/v/123456",
+        "https://www.twitch.tv/ann/video/123456",
+        "https://player.twitch.tv/?video=v123456&t=1m",
     ],
 )
-def test_a_vod(text: str, start_s: float) -> None:
-    assert read_twitch(text) == TwitchVideo("123456", start_s)
+def test_a_vod(text: str) -> None:
+    assert read_twitch(text) == TwitchVideo("123456")
 
 
 @pytest.mark.parametrize(
