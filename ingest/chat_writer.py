@@ -11,6 +11,7 @@ from ingest.chat.source import ChatBatch, ChatNotice, ChatSource
 from ingest.chat.window import ChatWindows, Taken
 
 _NOTICES_MAX = 20
+_LOST_AFTER_S = 60
 
 
 class ChatWriter:
@@ -24,6 +25,7 @@ class ChatWriter:
         self._log = log
         self._meter = meter
         self._notices: list[ChatNotice] = []
+        self._lost_s = 0
 
     @property
     def until_s(self) -> float:
@@ -53,9 +55,31 @@ class ChatWriter:
 
     def _note(self, batch: ChatBatch) -> None:
         self._notices = [*self._notices, *batch.notices][-_NOTICES_MAX:]
+        if batch.dropped:
+            self._meter.count("clipthat_chat_lines_dropped_total", by=batch.dropped)
 
     async def _keep(self, taken: Taken) -> tuple[ChatWindow, ...]:
         if taken.dropped:
             self._meter.count("clipthat_chat_lines_dropped_total", by=taken.dropped)
+        gaps = sum(window.gap for window in taken.windows)
+        if gaps:
+            self._meter.count("clipthat_chat_gap_seconds_total", by=gaps)
+        self._note_loss(taken.windows)
         await self._log.append(taken, self._windows.until_s)
         return taken.windows
+
+    def _note_loss(self, windows: tuple[ChatWindow, ...]) -> None:
+        """Say once for each loss that chat has been away for long."""
+        for window in windows:
+            if not window.gap:
+                self._lost_s = 0
+                continue
+            self._lost_s += 1
+            if self._lost_s == _LOST_AFTER_S:
+                self._notices.append(
+                    ChatNotice(
+                        "chat_lost",
+                        f"Nobody has heard the chat for {_LOST_AFTER_S} seconds; moments are found "
+                        "by sound alone until it is back.",
+                    )
+                )

@@ -108,12 +108,11 @@ class Watch:
             SourceGone: it cannot be reached now; running again resumes.
             StorageFull: no space is left; running again resumes.
         """
-        target = self._target
-        logs = await read_history(
-            ctx.bus, target.tenant_id, target.channel_id, self._settings.history_quiet_s
-        )
-        await self._end_lost(ctx, logs)
+        # A channel that is offline is looked at often, and reading the log is dear: only once there
+        # is something to watch.
         info = await self._source.describe()
+        logs = await self._history(ctx)
+        await self._end_lost(ctx, logs)
         await self._end_other_broadcasts(ctx, info, logs)
         past, resumed = self._session(info, logs)
         self.session_id = past.started.session_id
@@ -128,6 +127,21 @@ class Watch:
             else:
                 async with pace_of(ctx.bus, self.session_id) as pace:
                     await self._watch(ctx, past, writer, pace)
+
+    async def end_lost(self, ctx: Ctx) -> bool:
+        """End live sessions that nobody has carried on for too long; return whether none is open.
+
+        For a channel that is away: `run` does the same when it is back.
+        """
+        logs = await self._history(ctx)
+        await self._end_lost(ctx, logs)
+        return all(each.ended or each.started.kind != "live" for each in logs.values())
+
+    async def _history(self, ctx: Ctx) -> dict[str, SessionLog]:
+        target = self._target
+        return await read_history(
+            ctx.bus, target.tenant_id, target.channel_id, self._settings.history_quiet_s
+        )
 
     async def _end_lost(self, ctx: Ctx, logs: dict[str, SessionLog]) -> None:
         """End live sessions that nobody has carried on for too long, and all but the newest."""

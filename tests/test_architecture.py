@@ -35,9 +35,11 @@ SHELLS: dict[str, tuple[str, ...]] = {
     ),
     "the network": (
         "store/fetch.py",
+        "store/twitch/helix.py",
         "store/twitch/oauth.py",
-        "ingest/chat/irc.py",
         "ingest/chat/irc_connection.py",
+        "ingest/chat/irc_hub.py",
+        "ingest/chat/irc_link.py",
         "ingest/twitch/eventsub_api.py",
         "ingest/twitch/eventsub_socket.py",
         "ingest/chat/gql_chat.py",
@@ -64,7 +66,9 @@ SHELLS: dict[str, tuple[str, ...]] = {
         "store/state/migrations/versions/0004_watch_list.py",
         "store/state/queries.py",
         "store/state/state.py",
+        "store/state/native_clips.py",
         "store/state/tables.py",
+        "store/state/watchlist.py",
     ),
     "local files": (
         "ingest/chat/file_chat.py",
@@ -92,6 +96,7 @@ SHELLS: dict[str, tuple[str, ...]] = {
         "render/stages.py",
         "ops/follow.py",
         "ops/channels.py",
+        "ops/watchlist.py",
         "ops/oneshot.py",
     ),
     "the phrase spotter and its processes": (
@@ -114,6 +119,7 @@ SHELLS: dict[str, tuple[str, ...]] = {
     "HTTP requests": (
         "web/api.py",
         "web/app.py",
+        "web/channels.py",
         "web/connect.py",
         "web/forms.py",
         "web/media.py",

@@ -15,6 +15,7 @@ from bus.ports import Meter, SilentMeter
 from store.objects import Objects
 from store.state.state import State
 from web.api import api_routes
+from web.channels import ReadPlace, channel_routes
 from web.connect import TwitchAccess, connect_routes
 from web.forms import Forms
 from web.health import Health
@@ -39,13 +40,15 @@ def make_app(
     tenant_id: str = "local",
     meter: Meter | None = None,
     twitch: TwitchAccess | None = None,
+    read_place: ReadPlace | None = None,
     clock: Callable[[], float] = time.time,
 ) -> FastAPI:
     """Return the application of one tenant.
 
     `health` and `metrics` are asked at each request; `metrics` returns the text that Prometheus
-    reads. `twitch`: the accounts that may be connected; there is no such page without. `clock`
-    gives Unix time.
+    reads. `twitch`: the accounts that may be connected; there is no such page without. `read_place`
+    understands what a person writes for a channel; there is no watch list without. `clock` gives
+    Unix time.
     """
     secret = settings.media_secret.encode() or secrets.token_bytes(32)
     site = Site(
@@ -58,7 +61,7 @@ def make_app(
         templates=make_environment(),
         clock=clock,
         forms=Forms(secret, settings.public_url),
-        nav=(("/", "Sessions"), ("/connect", "Twitch")) if twitch is not None else (),
+        nav=_nav(channels=read_place is not None, twitch=twitch is not None),
         accounts=None if twitch is None else twitch.accounts,
     )
     # The interactive documentation loads scripts from strangers; the description itself stays.
@@ -69,10 +72,17 @@ def make_app(
     app.include_router(monitor_routes(health, metrics))
     if twitch is not None:
         app.include_router(connect_routes(site, twitch))
+    if read_place is not None:
+        app.include_router(channel_routes(site, read_place))
     app.mount("/static", StaticFiles(directory=STATIC_FOLDER), name="static")
     app.add_exception_handler(HTTPException, problem_handler(site.templates))
     app.add_middleware(Fence, allowed_hosts=_hosts(settings), meter=meter or SilentMeter())
     return app
+
+
+def _nav(*, channels: bool, twitch: bool) -> tuple[tuple[str, str], ...]:
+    more = [("/channels", "Channels")] * channels + [("/connect", "Twitch")] * twitch
+    return (("/", "Sessions"), *more) if more else ()
 
 
 def _hosts(settings: WebSettings) -> tuple[str, ...]:

@@ -62,6 +62,23 @@ _FAILURES = {
 }
 
 
+_TWITCH_FAILURES = {
+    "late": "the moment was too long ago when it was asked for",
+    "offline": "Twitch says that the channel is offline",
+    "refused": "Twitch does not let this channel be clipped",
+    "reconnect": "Twitch must be reconnected",
+    "scope": "making clips is not allowed yet: connect Twitch again",
+    "busy": "Twitch had too much to do",
+    "not_there": "Twitch took the order, but the clip did not appear",
+    "unavailable": "Twitch could not be reached",
+}
+
+
+def twitch_failure_text(reason: str) -> str:
+    """Say why there is no clip on Twitch; empty for no reason."""
+    return _TWITCH_FAILURES.get(reason, reason)
+
+
 def clock_text(seconds: float) -> str:
     """Return `1:02:03` or `2:03` for a media time."""
     minutes, second = divmod(max(0, int(seconds)), 60)

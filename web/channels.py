@@ -1,0 +1,132 @@
+"""The watch list's page: channels are added, switched and removed.
+
+Law: each change is a form with this browser's token, and ends on the page with what came of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from store.state.watchlist import Place, PlaceRefused, Watched, Watchlist
+from web.security import form_policy
+from web.site import Site
+
+ReadPlace = Callable[[str], Place]
+"""Understands what a person has written for a channel; raises PlaceRefused."""
+
+_RESULTS = {
+    "added": "is on the list. It is looked for now, and watched whenever it is live.",
+    "known": "stands on the list already.",
+    "removed": "is off the list. Its sessions and clips stay.",
+}
+
+
+def channel_routes(site: Site, read_place: ReadPlace) -> APIRouter:
+    """Return the list, and what changes it."""
+    router = APIRouter(prefix="/channels", include_in_schema=False)
+    watchlist = Watchlist(site.state, tenant_id=site.tenant_id, clock=site.clock)
+    _add_list(router, site, watchlist, read_place)
+    _add_switches(router, site, watchlist)
+    _add_removal(router, site, watchlist)
+    return router
+
+
+def _add_list(router: APIRouter, site: Site, watchlist: Watchlist, read_place: ReadPlace) -> None:
+    @router.get("")
+    async def page(request: Request, result: str = "", name: str = "") -> Response:
+        told = f"{name[:100]} {_RESULTS[result]}" if result in _RESULTS and name else ""
+        return await _list(site, watchlist, request, told=told)
+
+    @router.post("")
+    async def add(request: Request) -> Response:
+        fields = await site.forms.read(request)
+        text = fields.get("channel", [""])[0]
+        try:
+            place = read_place(text)
+            added = await watchlist.add(place)
+        except PlaceRefused as error:
+            return await _list(site, watchlist, request, problem=str(error), text=text)
+        return _back("added" if added else "known", place.name)
+
+
+def _add_switches(router: APIRouter, site: Site, watchlist: Watchlist) -> None:
+    @router.post("/{channel_id}/always")
+    async def always(request: Request, channel_id: str) -> Response:
+        fields = await site.forms.read(request)
+        channel = await _channel(watchlist, channel_id)
+        await watchlist.set_always(channel.place.id, fields.get("on") == ["yes"])
+        return _back()
+
+    @router.post("/{channel_id}/native-clips")
+    async def native_clips(request: Request, channel_id: str) -> Response:
+        fields = await site.forms.read(request)
+        channel = await _channel(watchlist, channel_id)
+        wanted = fields.get("on") == ["yes"]
+        if wanted and not channel.may_clip:
+            raise HTTPException(409, "Connect this channel with Twitch and allow clips first.")
+        await watchlist.set_native_clips(channel.place.id, wanted)
+        return _back()
+
+
+def _add_removal(router: APIRouter, site: Site, watchlist: Watchlist) -> None:
+    @router.get("/{channel_id}/remove")
+    async def ask(request: Request, channel_id: str) -> Response:
+        channel = await _channel(watchlist, channel_id)
+        return _page(site, request, "channel_remove.html", channel=channel)
+
+    @router.post("/{channel_id}/remove")
+    async def remove(request: Request, channel_id: str) -> Response:
+        await site.forms.read(request)
+        channel = await _channel(watchlist, channel_id)
+        await watchlist.remove(channel.place.id)
+        return _back("removed", channel.place.name)
+
+
+async def _channel(watchlist: Watchlist, channel_id: str) -> Watched:
+    channel = await watchlist.one(channel_id)
+    if channel is None:
+        raise HTTPException(404, "This channel is not on the list any more.")
+    return channel
+
+
+async def _list(
+    site: Site,
+    watchlist: Watchlist,
+    request: Request,
+    *,
+    told: str = "",
+    problem: str = "",
+    text: str = "",
+) -> Response:
+    return _page(
+        site,
+        request,
+        "channels.html",
+        422 if problem else 200,
+        channels=await watchlist.all(),
+        now_s=site.clock(),
+        told=told,
+        problem=problem,
+        text=text,
+    )
+
+
+def _page(
+    site: Site, request: Request, template: str, status: int = 200, **values: object
+) -> Response:
+    browser = site.forms.welcome(request)
+    page = site.render(template, token=site.forms.token(browser), open=False, **values)
+    answer = HTMLResponse(page, status)
+    site.forms.remember(answer, browser)
+    answer.headers["Content-Security-Policy"] = form_policy()
+    return answer
+
+
+def _back(result: str = "", name: str = "") -> Response:
+    query = f"?result={result}&name={quote(name, safe='')}" if result else ""
+    return RedirectResponse(f"/channels{query}", 303)
