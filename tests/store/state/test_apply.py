@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from store.state.apply import record
 from store.state.fold import Rows, fold
 from store.state.state import State
 from store.state.tables import TABLES, ClipRow, SessionRow
+from tests.store.state.fresh import fresh_database
 from tests.store.state.story import ids, moment, records, story
 from tests.store.state.test_fold import as_values
 
@@ -85,11 +87,15 @@ async def test_a_batch_is_written_whole_or_not_at_all(
     assert await stored(state) == {}
 
 
-async def test_sqlite_is_prepared(state: State) -> None:
-    async with state.reading() as session:
+async def test_sqlite_is_prepared(tmp_path: Path) -> None:
+    url = await fresh_database(tmp_path)
+    async with State.open(url) as state, state.reading() as session:
         assert (await session.execute(text("PRAGMA journal_mode"))).scalar() == "wal"
         assert (await session.execute(text("PRAGMA foreign_keys"))).scalar() == 1
         assert (await session.execute(text("PRAGMA busy_timeout"))).scalar() == 30_000
+
+
+async def test_a_row_refers_to_one_that_is_there(state: State) -> None:
     with pytest.raises(IntegrityError):
         async with state.writing() as session:
             session.add(ClipRow(tenant_id="acme", id="c", session_id="nowhere"))
