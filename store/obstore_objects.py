@@ -1,7 +1,8 @@
 """Objects over obstore: a folder, memory, S3 and GCS by the same calls.
 
 Law: an object becomes visible when it is whole; obstore writes a local one beside its place and
-renames it.
+renames it, and a bucket shows one when its last part has come. What passes by itself (5xx, a lost
+connection, an answer that stops or ends early) is tried again with growing pauses.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
-from pathlib import Path
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -18,14 +21,16 @@ from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
 from store.errors import ObjectMissing, StorageFull, StoreError, StoreUnavailable
 from store.objects import NO_SPACE, ObjectInfo
+from store.settings import ObjectsSettings
 
 SCHEMES = ("file", "memory", "s3", "gs")
 
+_WHOLE_S = 3600.0
 _PIECE_BYTES = 4 * 1024 * 1024
 _OS_ERROR = re.compile(r"os error (\d+)")
 
 
-def open_objects(url: str) -> ObstoreObjects:
+def open_objects(url: str, settings: ObjectsSettings | None = None) -> ObstoreObjects:
     """Return the store that the URL names: `file:///folder`, `memory://`, `s3://…`, `gs://…`.
 
     A folder is made when it is not there; credentials of buckets come from the environment as
@@ -34,6 +39,7 @@ def open_objects(url: str) -> ObstoreObjects:
     Raises:
         StoreError: the URL names no store of ours.
     """
+    settings = settings or ObjectsSettings()
     parts = urlsplit(url)
     if parts.scheme == "memory":
         return ObstoreObjects(MemoryStore(), None)
@@ -45,8 +51,37 @@ def open_objects(url: str) -> ObstoreObjects:
             return ObstoreObjects(LocalStore(folder, mkdir=True), folder)
     if parts.scheme in SCHEMES:
         with _told(url):
-            return ObstoreObjects(from_url(url), None)
+            return ObstoreObjects(_bucket(url, parts.scheme, settings), None)
     raise StoreError(f"{url!r} is no store; it begins with one of {', '.join(SCHEMES)}")
+
+
+def _bucket(url: str, scheme: str, settings: ObjectsSettings) -> ObjectStore:
+    told: dict[str, Any] = {}
+    client: dict[str, Any] = {
+        "connect_timeout": timedelta(seconds=settings.connect_timeout_s),
+        "read_timeout": timedelta(seconds=settings.stall_s),
+        # A large object may take long, as long as it keeps coming.
+        "timeout": timedelta(seconds=_WHOLE_S),
+    }
+    if settings.endpoint_url and scheme == "s3":
+        told["endpoint"] = settings.endpoint_url
+        client["allow_http"] = settings.endpoint_url.startswith("http://")
+    if settings.region and scheme == "s3":
+        told["region"] = settings.region
+    return from_url(
+        url,
+        config=told or None,
+        client_options=cast(Any, client),
+        retry_config={
+            "max_retries": settings.retries_max,
+            "backoff": {
+                "init_backoff": timedelta(seconds=settings.retry_first_s),
+                "max_backoff": timedelta(seconds=settings.retry_max_s),
+                "base": 2,
+            },
+            "retry_timeout": timedelta(seconds=settings.retry_for_s),
+        },
+    )
 
 
 class ObstoreObjects:

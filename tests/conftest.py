@@ -6,7 +6,9 @@ from tests.services.fixtures import (
     database_url,
     postgres,
     postgres_url,
+    s3,
+    s3_service,
     unmigrated_postgres_url,
 )
 
-__all__ = ["database_url", "postgres", "postgres_url", "unmigrated_postgres_url"]
+__all__ = ["database_url", "postgres", "postgres_url", "s3", "s3_service", "unmigrated_postgres_url"]

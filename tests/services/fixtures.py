@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.services.postgres import NoServer, Postgres, postgres_server
+from tests.services.s3 import KEYS, S3, s3_server
 from tests.store.state.fresh import fresh_database
 
 
@@ -50,3 +51,18 @@ async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncI
     name = await server.fresh()
     yield server.url(name)
     await server.drop(name)
+
+
+@pytest.fixture(scope="session")
+def s3_service() -> Iterator[S3]:
+    """An S3 server."""
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_service: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
+    """An S3 server whose keys this process and those that it starts have."""
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    return s3_service
