@@ -11,4 +11,11 @@ from tests.services.fixtures import (
     unmigrated_postgres_url,
 )
 
-__all__ = ["database_url", "postgres", "postgres_url", "s3", "s3_service", "unmigrated_postgres_url"]
+__all__ = [
+    "database_url",
+    "postgres",
+    "postgres_url",
+    "s3",
+    "s3_service",
+    "unmigrated_postgres_url",
+]

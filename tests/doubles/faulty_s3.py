@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -29,14 +30,20 @@ class FaultyS3:
     seed: int = 7
     faults: tuple[str, ...] = FAULTS
     met: Counter[str] = field(default_factory=Counter)
-    passed: int = 0
 
-    def __post_init__(self) -> None:
-        self._chance = random.Random(self.seed)
+    asked: Counter[str] = field(default_factory=Counter)
+
+    def _fault(self, request: web.Request) -> str:
+        """Return what the request meets: decided by what is asked and how often it has been."""
+        path = request.path.partition("/folder/")[2]
+        name = f"{request.method} {path} {request.query.get('partNumber', '')}"
+        self.asked[name] += 1
+        chance = random.Random(f"{self.seed} {name} {self.asked[name]}")
+        return chance.choice(self.faults) if chance.random() < self.rate else ""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, well or badly."""
-        fault = self._chance.choice(self.faults) if self._chance.random() < self.rate else ""
+        fault = self._fault(request)
         self.met[fault] += 1
         body = await request.read()
         if fault in ("error", "throttled"):
@@ -49,7 +56,7 @@ class FaultyS3:
                 request.method,
                 URL(f"{self.target}{request.raw_path}", encoded=True),
                 headers=headers,
-                data=body,
+                data=io.BytesIO(body),
                 allow_redirects=False,
             ) as found,
         ):
@@ -59,7 +66,6 @@ class FaultyS3:
             told["Content-Length"] = found.headers.get("Content-Length", "0")
             return web.Response(status=found.status, headers=told)
         if not fault:
-            self.passed += 1
             return web.Response(status=found.status, headers=told, body=data)
         return await self._broken(request, fault, found.status, told, data)
 

@@ -71,7 +71,7 @@ class Postgres:
                     *(str(self._programs / "postgres"), "-D", str(self._folder / "data")),
                     *("-k", str(self._folder), "-c", "listen_addresses="),
                     *("-c", "fsync=off", "-c", "full_page_writes=off"),
-                    *("-c", "synchronous_commit=off", "-c", "max_connections=50"),
+                    *("-c", "max_connections=50"),
                     *("-c", "shared_buffers=16MB", "-c", "autovacuum=off"),
                 ],
                 stdin=subprocess.DEVNULL,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
-from bus.events import SpeechHeard
+from bus.events import Event, SpeechHeard
 from store.state.apply import record
 from store.state.fold import Rows, fold
 from store.state.state import State
@@ -37,11 +37,20 @@ async def stored(state: State) -> dict[str, Any]:
     return values
 
 
-def expected() -> dict[str, Any]:
+def expected(*stories: list[Event]) -> dict[str, Any]:
     rows = Rows()
-    for one in STORY:
-        fold(rows, one.event, one.published_at_s)
+    for events in stories or (story(),):
+        for one in records(events):
+            fold(rows, one.event, one.published_at_s)
     return as_values(rows)
+
+
+def unheard(values: dict[str, Any]) -> dict[str, Any]:
+    """Return rows without the time at which something was published."""
+    return {
+        name: {column: value for column, value in row.items() if column != "heard_at_s"}
+        for name, row in values.items()
+    }
 
 
 async def test_the_database_holds_what_the_fold_says(state: State) -> None:
