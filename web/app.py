@@ -76,7 +76,12 @@ def make_app(
         app.include_router(channel_routes(site, read_place))
     app.mount("/static", StaticFiles(directory=STATIC_FOLDER), name="static")
     app.add_exception_handler(HTTPException, problem_handler(site.templates))
-    app.add_middleware(Fence, allowed_hosts=_hosts(settings), meter=meter or SilentMeter())
+    app.add_middleware(
+        Fence,
+        allowed_hosts=_hosts(settings),
+        meter=meter or SilentMeter(),
+        media_origin=settings.media_origin,
+    )
     return app
 
 
