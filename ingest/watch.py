@@ -94,6 +94,8 @@ class Watch:
         self._flap_s = flap_s
         self.session_id: str | None = None
         """The session that is being watched, once it is known."""
+        self.watching = asyncio.Event()
+        """Set once it is."""
 
     @property
     def name(self) -> str:
@@ -116,6 +118,7 @@ class Watch:
         await self._end_other_broadcasts(ctx, info, logs)
         past, resumed = self._session(info, logs)
         self.session_id = past.started.session_id
+        self.watching.set()
         if past.ended:
             log.info("session has ended before", extra={"session_id": self.session_id})
             return

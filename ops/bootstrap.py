@@ -6,7 +6,7 @@ Law: nothing outside this module chooses an implementation.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +25,13 @@ from detectors.port import Detector
 from detectors.reaction import Reaction
 from detectors.registry import make_detectors, make_reaction
 from detectors.senses import Senses
+from ingest.chat.irc_hub import IrcHubs
 from ingest.ring_sweep import RingSweep
 from ingest.twitch.resolver import TwitchResolver
 from ops.errors import OpsError
 from ops.metrics import PrometheusMeter
 from ops.settings import Settings
+from ops.watchlist import read_place
 from render.stages import Renderer, RenderQueue
 from store.errors import StoreError
 from store.feature_log import FeatureLog
@@ -38,7 +40,9 @@ from store.objects import Objects
 from store.obstore_objects import open_objects
 from store.state.recorder import Recorder
 from store.state.state import State
+from store.state.watchlist import Listed
 from web.app import make_app
+from web.connect import TwitchAccess
 from web.health import Health
 from web.stage import Web
 
@@ -54,6 +58,7 @@ class Parts:
     state: State
     meter: PrometheusMeter
     twitch: TwitchResolver
+    irc: IrcHubs
 
 
 @asynccontextmanager
@@ -83,6 +88,8 @@ async def open_parts(settings: Settings, folder: Path) -> AsyncIterator[Parts]:
                 State.open(database_url, tenant_id=settings.tenant_id)
             )
             fetcher = await stack.enter_async_context(Fetcher(settings.fetch))
+            irc = IrcHubs(settings.chat.irc, meter=meter)
+            stack.push_async_callback(irc.close)
         except (BusError, StoreError, OSError) as error:
             raise OpsError(str(error)) from error
         yield Parts(
@@ -93,6 +100,7 @@ async def open_parts(settings: Settings, folder: Path) -> AsyncIterator[Parts]:
             state=state,
             meter=meter,
             twitch=TwitchResolver(settings.twitch, settings.ingest, fetcher, meter=meter),
+            irc=irc,
         )
 
 
@@ -115,8 +123,16 @@ def pipeline(parts: Parts) -> list[Stage]:
     ]
 
 
-def web_stage(parts: Parts, health: Callable[[], Health]) -> Web:
-    """Return the stage that serves the pages."""
+def web_stage(
+    parts: Parts,
+    health: Callable[[], Health],
+    twitch: TwitchAccess | None = None,
+    fixed: Callable[[], Sequence[Listed]] = list,
+) -> Web:
+    """Return the stage that serves the pages; with `twitch`, channels can be added there too.
+
+    `fixed` tells how the channels stand that are watched whatever is added.
+    """
     settings = parts.settings
     app = make_app(
         parts.state,
@@ -126,6 +142,9 @@ def web_stage(parts: Parts, health: Callable[[], Health]) -> Web:
         parts.meter.exposition,
         tenant_id=settings.tenant_id,
         meter=parts.meter,
+        twitch=twitch,
+        read_place=None if twitch is None else read_place,
+        fixed=fixed,
     )
     return Web(app, settings.web)
 

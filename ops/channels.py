@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from bus.stage import Ctx, Stage
 from ingest.errors import SourceGone, SourceUnusable
@@ -17,8 +17,6 @@ LOOK_EVERY_S = 15.0
 SPREAD = 0.3
 """A look comes earlier than it must by up to this share, so that many channels never look at
 once."""
-_NOTICE_S = 0.25
-"""How often a watch that looks for its stream is asked whether it has found it."""
 
 
 class Hints(Protocol):
@@ -26,6 +24,10 @@ class Hints(Protocol):
 
     async def changed(self, login: str, timeout_s: float) -> None:
         """Wait until a change is heard of, `timeout_s` at most."""
+        ...
+
+    async def forget(self, login: str) -> None:
+        """Hear of a channel no more."""
         ...
 
 
@@ -36,12 +38,15 @@ class NoHints:
         """Wait `timeout_s`."""
         await asyncio.sleep(timeout_s)
 
+    async def forget(self, login: str) -> None:
+        """Do nothing."""
+
 
 class ChannelWatch(Stage, Protocol):
     """A stage that watches one channel once."""
 
-    session_id: str | None
-    """The session that it writes, once there is one."""
+    watching: asyncio.Event
+    """Set once it has found something to watch."""
 
     async def end_lost(self, ctx: Ctx) -> bool:
         """End sessions that nobody has carried on for too long; return whether none is open."""
@@ -103,8 +108,9 @@ class KeepWatching:
             except SourceGone as gone:
                 self._say("offline", str(gone))
             except SourceUnusable as error:
+                if (self.phase, self.detail) != ("unusable", str(error)):
+                    log.error("channel cannot be watched", extra={"channel": self._channel})
                 self._say("unusable", str(error))
-                log.error("channel cannot be watched", extra={"channel": self._channel})
             if watch is not None and self._owes_end and not self._over(ctx):
                 self._owes_end = not await watch.end_lost(ctx)
             await self._pause(ctx)
@@ -112,19 +118,20 @@ class KeepWatching:
     async def _watch(self, ctx: Ctx, watch: ChannelWatch) -> None:
         """Run a watch, and say so once it has found something to watch."""
         running = asyncio.create_task(watch.run(ctx))
+        waits = {
+            asyncio.create_task(event.wait())
+            for event in (watch.watching, self._stop, ctx.draining)
+        }
         try:
-            while not running.done() and watch.session_id is None:
-                if self._over(ctx):
-                    return
-                await asyncio.wait({running}, timeout=_NOTICE_S)
-            if watch.session_id is not None:
+            await asyncio.wait({running, *waits}, return_when=asyncio.FIRST_COMPLETED)
+            if watch.watching.is_set():
                 self._owes_end = True
                 self._say("watching", "")
+            elif self._over(ctx) and not running.done():
+                return
             await running
         finally:
-            if not running.done():
-                running.cancel()
-                await asyncio.wait({running})
+            await _cancel(running, *waits)
 
     def _over(self, ctx: Ctx) -> bool:
         return ctx.draining.is_set() or self._stop.is_set()
@@ -145,6 +152,11 @@ class KeepWatching:
         try:
             await asyncio.wait(waits, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+            await _cancel(*waits)
+
+
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+    """End tasks; those that have ended are left as they are."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)

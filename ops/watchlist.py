@@ -17,10 +17,10 @@ from bus.events import stable_id
 from bus.stage import Ctx
 from ingest.errors import SourceUnusable
 from ingest.twitch.names import TwitchChannel, TwitchVideo, is_login, read_twitch
-from ops.channels import LOOK_EVERY_S, ChannelWatch, Hints, KeepWatching
+from ops.channels import LOOK_EVERY_S, ChannelWatch, Hints, KeepWatching, NoHints
 from ops.supervisor import Supervisor, SupervisorSettings
 from store.state.errors import StateUnavailable
-from store.state.watchlist import Place, PlaceRefused, Watchlist
+from store.state.watchlist import Listed, Place, PlaceRefused, Watchlist
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,6 @@ class _Running:
     stop: asyncio.Event
     draining: asyncio.Event
     task: asyncio.Task[None] | None = None
-    told: tuple[str, str] = ("", "")
 
 
 class WatchlistStage:
@@ -64,7 +63,7 @@ class WatchlistStage:
         self._make_watch = make_watch
         self._settings = settings
         self._fixed = fixed
-        self._hints = hints
+        self._hints = hints or NoHints()
         self._look_every_s = look_every_s
         self._reconcile_s = reconcile_s
         self._running: dict[str, _Running] = {}
@@ -82,6 +81,11 @@ class WatchlistStage:
             for one in self._running.values()
         }
 
+    def fixed(self) -> list[Listed]:
+        """Return how the channels stand that are watched whatever the list says."""
+        stands = ((place, self._told(place.id)) for place in self._fixed)
+        return [Listed(place=place, state=told[0], detail=told[1]) for place, told in stands]
+
     async def run(self, ctx: Ctx) -> None:
         """Watch until drained."""
         self._running.clear()
@@ -97,24 +101,27 @@ class WatchlistStage:
     async def _reconcile(self, ctx: Ctx, group: asyncio.TaskGroup) -> None:
         """Start what is wanted and does not run, stop what runs and is not wanted."""
         try:
-            listed = await self._watchlist.places()
+            listed = await self._watchlist.listed()
         except StateUnavailable as error:
             log.warning("the watch list cannot be read", extra={"detail": str(error)})
             return
-        wanted = {place.id: place for place in (*listed, *self._fixed)}
+        places = [*(one.place for one in listed if one.always), *self._fixed]
+        wanted = {place.id: place for place in places}
         for place_id, one in list(self._running.items()):
             if place_id not in wanted:
                 one.stop.set()
             assert one.task is not None
             if one.task.done():
                 del self._running[place_id]
-                await self._tell(place_id, ("", ""))
+                if one.place.kind == "twitch":
+                    await self._hints.forget(one.place.name)
         for place_id, place in wanted.items():
             if place_id not in self._running:
                 self._running[place_id] = self._begin(ctx, group, place)
-        for place_id, one in self._running.items():
-            if one.told != _told(one) and await self._tell(place_id, _told(one)):
-                one.told = _told(one)
+        for listing in listed:
+            told = self._told(listing.place.id)
+            if told != (listing.state, listing.detail):
+                await self._tell(listing.place.id, told)
 
     def _begin(self, ctx: Ctx, group: asyncio.TaskGroup, place: Place) -> _Running:
         stop, draining = asyncio.Event(), asyncio.Event()
@@ -132,13 +139,16 @@ class WatchlistStage:
         one.task = group.create_task(supervisor.run([keep]), name=keep.name)
         return one
 
-    async def _tell(self, place_id: str, told: tuple[str, str]) -> bool:
+    def _told(self, place_id: str) -> tuple[str, str]:
+        """Return how a channel stands, and the detail; empty while nobody watches it."""
+        one = self._running.get(place_id)
+        return ("", "") if one is None else _told(one)
+
+    async def _tell(self, place_id: str, told: tuple[str, str]) -> None:
         try:
             await self._watchlist.tell(place_id, *told)
         except StateUnavailable as error:
             log.warning("a channel's state is not told", extra={"detail": str(error)})
-            return False
-        return True
 
 
 def _told(one: _Running) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from bus.ports import Meter, SilentMeter
 from store.objects import Objects
 from store.state.state import State
+from store.state.watchlist import Listed
 from web.api import api_routes
 from web.channels import ReadPlace, channel_routes
 from web.connect import TwitchAccess, connect_routes
@@ -41,14 +42,15 @@ def make_app(
     meter: Meter | None = None,
     twitch: TwitchAccess | None = None,
     read_place: ReadPlace | None = None,
+    fixed: Callable[[], Sequence[Listed]] = list,
     clock: Callable[[], float] = time.time,
 ) -> FastAPI:
     """Return the application of one tenant.
 
     `health` and `metrics` are asked at each request; `metrics` returns the text that Prometheus
     reads. `twitch`: the accounts that may be connected; there is no such page without. `read_place`
-    understands what a person writes for a channel; there is no watch list without. `clock` gives
-    Unix time.
+    understands what a person writes for a channel; there is no watch list without. `fixed` tells
+    how the channels stand that are watched whatever the list says. `clock` gives Unix time.
     """
     secret = settings.media_secret.encode() or secrets.token_bytes(32)
     site = Site(
@@ -73,7 +75,7 @@ def make_app(
     if twitch is not None:
         app.include_router(connect_routes(site, twitch))
     if read_place is not None:
-        app.include_router(channel_routes(site, read_place))
+        app.include_router(channel_routes(site, read_place, fixed))
     app.mount("/static", StaticFiles(directory=STATIC_FOLDER), name="static")
     app.add_exception_handler(HTTPException, problem_handler(site.templates))
     app.add_middleware(

@@ -6,6 +6,7 @@ Twitch ends in one clear sentence on this page.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -32,6 +33,8 @@ class TwitchAccess:
 
     accounts: Accounts
     logins: Logins
+    connected: Callable[[str], None] = lambda login: None
+    """Is told the login of each channel that has been connected."""
 
 
 def redirect_url(settings: WebSettings, request: Request) -> str:
@@ -140,6 +143,7 @@ def _add_way_back(router: APIRouter, site: Site, access: TwitchAccess) -> None:
         except LoginUnavailable:
             return _back("unreachable")
         await accounts.connect(grant, holder)
+        access.connected(holder.login)
         return _back("connected")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from bus.ports import Meter, SilentMeter
@@ -53,6 +54,8 @@ class TwitchResolver:
         self._timer = timer or WallTimer()
         self._meter = meter or SilentMeter()
         self._at_once = asyncio.Semaphore(settings.resolve_at_once)
+        # Hundreds of offline channels' looks would keep the loop's own few threads from others.
+        self._threads = ThreadPoolExecutor(settings.resolve_at_once, "twitch-look")
         self._next_s: OrderedDict[str, float] = OrderedDict()
 
     def channel(self, login: str) -> Address:
@@ -136,7 +139,8 @@ class TwitchResolver:
         try:
             # The thread's own time limit is for each read; this one is for everything.
             async with asyncio.timeout(2 * self._settings.timeout_s):
-                return await asyncio.to_thread(ask, what, self._settings)
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(self._threads, ask, what, self._settings)
         except TimeoutError as error:
             raise twitch_away(what, None) from error
 

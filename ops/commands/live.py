@@ -10,9 +10,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bus.events import stable_id
+from ingest.chat.eventsub import EventSubHub
 from ingest.chat.file_chat import FileChat
-from ingest.chat.irc import IrcChat
 from ingest.chat.source import ChatSource
+from ingest.chat.twitch_chat import TwitchChat
 from ingest.errors import SourceOffline, SourceUnusable
 from ingest.hls_live import HlsLive
 from ingest.twitch.names import TwitchChannel, TwitchVideo, read_twitch
@@ -123,13 +124,32 @@ def chat_address(chat: str | None, channel: str | None, login: str = "") -> str:
     return str(Path(chat).resolve())
 
 
-def chat_source(place: str, settings: Settings) -> ChatSource | None:
-    """Return a reader for a chat's place; None for an empty one."""
+def chat_source(
+    place: str, parts: Parts, login: str = "", eventsub: EventSubHub | None = None
+) -> ChatSource | None:
+    """Return a reader for a chat's place; None for an empty one.
+
+    Args:
+        place: as `chat_address` returns it.
+        parts: what the process is made of.
+        login: the channel on Twitch that is watched.
+        eventsub: hears the channel's own chat where its account is connected.
+    """
+    settings = parts.settings.chat
     if not place:
         return None
     if Path(place).is_absolute():
-        return FileChat(Path(place), live=True, settings=settings.chat.file)
-    return IrcChat(place, settings.chat.irc)
+        return FileChat(Path(place), live=True, settings=settings.file)
+    if eventsub is not None and place == login:
+        return TwitchChat(
+            login,
+            irc=parts.irc.hub(),
+            eventsub=eventsub,
+            room=settings.room,
+            patience_s=settings.eventsub.patience_s,
+            meter=parts.meter,
+        )
+    return parts.irc.room(place, settings.room)
 
 
 async def live_watch(
@@ -143,6 +163,7 @@ async def live_watch(
     words: Path | None = None,
     *,
     quality: Sequence[str] = (),
+    eventsub: EventSubHub | None = None,
 ) -> Watch:
     """Return the watch of a live stream.
 
@@ -156,12 +177,14 @@ async def live_watch(
         title: what it is called; empty: as the platform calls it, or by its address.
         words: what will be said in the stream.
         quality: renditions to prefer; empty: as the settings say.
+        eventsub: hears the chat of channels whose account is connected.
 
     Raises:
         OpsError: the address names nothing that can be watched live.
         WordsError: `words` cannot be read.
     """
     where = live_place(url)
+    login = where.login if isinstance(where, TwitchChannel) else ""
     source = _source(settings, parts, where, title, quality)
     channel_id = channel_of(where)
     words_key = None
@@ -179,7 +202,7 @@ async def live_watch(
     return Watch(
         target,
         source,
-        chat_source(chat, settings),
+        chat_source(chat, parts, login, eventsub),
         parts.objects,
         settings.ingest,
         wall_clock,

@@ -30,8 +30,9 @@ from store.twitch.helix import Helix, HelixRefused, HelixUnavailable, NotConnect
 from store.twitch.settings import TwitchSettings
 from store.twitch.tokens import Tokens
 
-LEASE_S = 60.0
-"""Who sees to a clip and does not come back is given up after so long."""
+LEASE_S = 20.0
+"""Who sees to a clip and is not heard of for so long is given up. Twice what one call to Twitch may
+take; short, because Twitch's window is."""
 AT_ONCE = 8
 """So many clips are seen to at the same time."""
 ROUND_S = 2.0
@@ -162,6 +163,7 @@ class NativeClips:
             for task in busy:
                 # What is asked is written down: whoever comes next looks whether it is there.
                 task.cancel()
+        await self._let_go()
 
     async def _pause(self, ctx: Ctx) -> None:
         waits = {asyncio.create_task(each.wait()) for each in (ctx.draining, self._news)}
@@ -195,7 +197,25 @@ class NativeClips:
                 row.worker_until_s = now_s + LEASE_S
             return rows
 
+    async def _let_go(self) -> None:
+        """Let whoever comes next see to what is left, at once."""
+        async with self._state.writing() as session:
+            await session.execute(
+                update(NativeClipRow)
+                .where(
+                    NativeClipRow.tenant_id == self._tenant_id,
+                    NativeClipRow.state.in_(_OPEN),
+                    NativeClipRow.worker.startswith(f"{self._me}."),
+                )
+                .values(worker_until_s=0.0)
+            )
+
     async def _see_to(self, ctx: Ctx, row: NativeClipRow) -> None:
+        """Bring one clip to its end, unless another has taken it meanwhile."""
+        with contextlib.suppress(_TakenOver):
+            await self._settle(ctx, row)
+
+    async def _settle(self, ctx: Ctx, row: NativeClipRow) -> None:
         """Bring one clip to its end: made, or failed for a reason."""
         try:
             reason = "" if row.state == "asked" else await self._ask(row)
@@ -232,7 +252,7 @@ class NativeClips:
         if duration_s is None:
             return "late"
         if not await self._change(row, state="asked", asked_at_s=now_s):
-            raise StateUnavailable("another sees to this clip now")
+            raise _TakenOver
         row.state, row.asked_at_s = "asked", now_s
         with contextlib.suppress(HelixUnavailable):  # it may have been made: that is looked for
             twitch_id = await self._helix.create_clip(
@@ -246,10 +266,20 @@ class NativeClips:
         """Return the clip as soon as Twitch shows it; None when it does not in time."""
         until_s = max(self._clock(), row.asked_at_s) + self._wait_s
         while True:
+            await self._hold(row)
             clip = await self._look(row)
             if clip is not None or self._clock() >= until_s:
                 return clip
             await self._sleep(POLL_S)
+
+    async def _hold(self, row: NativeClipRow) -> None:
+        """Say that the clip is still seen to, before others give it up."""
+        until_s = self._clock() + LEASE_S
+        if until_s - row.worker_until_s < LEASE_S / 2:
+            return
+        if not await self._change(row, worker_until_s=until_s):
+            raise _TakenOver
+        row.worker_until_s = until_s
 
     async def _look(self, row: NativeClipRow) -> TwitchClip | None:
         if row.twitch_id:
@@ -294,6 +324,10 @@ class NativeClips:
             )
             assert isinstance(changed, CursorResult)
             return bool(changed.rowcount)
+
+
+class _TakenOver(Exception):
+    """Another sees to this clip now."""
 
 
 _REFUSALS = {404: "offline", 403: "refused", 429: "busy", 401: "reconnect"}

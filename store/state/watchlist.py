@@ -6,7 +6,7 @@ Law: a row is changed by the person who owns it; what its watch says of it chang
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,17 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """A channel that is to be watched or not, and what was said of it last."""
+
+    place: Place
+    always: bool = True
+    state: str = ""
+    """As in WatchedRow; so is `detail`."""
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Watched:
     """A channel on the list, with how it stands."""
 
@@ -59,6 +70,10 @@ class Watched:
     """The session that runs, if one does."""
     live_since_s: float | None = None
     """Unix time at which that began."""
+    listed: bool = True
+    """It stands on the list, where a person may change it."""
+    fixed: bool = False
+    """The settings or the command line name it: it is watched whatever the list says."""
 
 
 class Watchlist:
@@ -127,19 +142,19 @@ class Watchlist:
         """
         await self._change(channel_id, state=state, detail=detail, told_at_s=self._clock())
 
-    async def places(self) -> list[Place]:
-        """Return the channels that are to be watched whenever they are live.
+    async def listed(self) -> list[Listed]:
+        """Return what stands on the list, the oldest first.
 
         Raises:
             StateUnavailable: the database cannot be read now.
         """
         query = (
             select(WatchedRow)
-            .where(WatchedRow.tenant_id == self._tenant_id, WatchedRow.always)
+            .where(WatchedRow.tenant_id == self._tenant_id)
             .order_by(WatchedRow.added_at_s, WatchedRow.id)
         )
         async with self._state.reading() as session:
-            return [_place(row) for row in (await session.execute(query)).scalars()]
+            return [_listed(row) for row in (await session.execute(query)).scalars()]
 
     async def clipped_on_twitch(self, channel_id: str) -> str | None:
         """Return the login of a channel whose clips are to be made on Twitch too, else None."""
@@ -154,13 +169,11 @@ class Watchlist:
         found = [each for each in await self.all() if each.place.id == channel_id]
         return found[0] if found else None
 
-    async def all(self) -> list[Watched]:
-        """Return the list by name."""
+    async def all(self, fixed: Sequence[Listed] = ()) -> list[Watched]:
+        """Return the list by name, with the channels that are watched whatever it says."""
         mine = WatchedRow.tenant_id == self._tenant_id
         async with self._state.reading() as session:
-            rows = (
-                await session.execute(select(WatchedRow).where(mine).order_by(WatchedRow.name))
-            ).scalars()
+            rows = {row.id: row for row in await session.scalars(select(WatchedRow).where(mine))}
             accounts = {
                 row.login: row
                 for row in (
@@ -185,7 +198,20 @@ class Watchlist:
                     )
                 ).scalars()
             }
-        return [_watched(row, accounts.get(row.name), running.get(row.id)) for row in rows]
+        told = {one.place.id: one for one in fixed} | {
+            row.id: _listed(row) for row in rows.values()
+        }
+        always_ids = {one.place.id for one in fixed}
+        return [
+            _watched(
+                one,
+                rows.get(one.place.id),
+                accounts.get(one.place.name),
+                running.get(one.place.id),
+                fixed=one.place.id in always_ids,
+            )
+            for one in sorted(told.values(), key=lambda one: one.place.name)
+        ]
 
     async def _change(self, channel_id: str, **values: Any) -> None:
         async with self._state.writing() as session:
@@ -195,27 +221,39 @@ class Watchlist:
         return (WatchedRow.tenant_id == self._tenant_id, WatchedRow.id == channel_id)
 
 
-def _place(row: WatchedRow) -> Place:
-    return Place(id=row.id, name=row.name, url=row.url, kind=row.kind)
+def _listed(row: WatchedRow) -> Listed:
+    return Listed(
+        place=Place(id=row.id, name=row.name, url=row.url, kind=row.kind),
+        always=row.always,
+        state=row.state,
+        detail=row.detail,
+    )
 
 
 def _watched(
-    row: WatchedRow, account: TwitchAccountRow | None, running: SessionRow | None
+    told: Listed,
+    row: WatchedRow | None,
+    account: TwitchAccountRow | None,
+    running: SessionRow | None,
+    *,
+    fixed: bool,
 ) -> Watched:
-    if row.kind != "twitch":
+    if told.place.kind != "twitch":
         account = None
-    live = running if row.state == "watching" else None
+    live = running if told.state == "watching" else None
     return Watched(
-        place=_place(row),
-        always=row.always,
-        native_clips=row.native_clips,
-        added_at_s=row.added_at_s,
-        state=row.state,
-        detail=row.detail,
+        place=told.place,
+        always=told.always or fixed,
+        native_clips=row is not None and row.native_clips,
+        added_at_s=0.0 if row is None else row.added_at_s,
+        state=told.state,
+        detail=told.detail,
         account="none" if account is None else account.status,
         may_clip=account is not None
         and account.status == "connected"
         and CLIPS_SCOPE in account.scopes,
         session_id="" if live is None else live.id,
         live_since_s=None if live is None else live.started_at_s,
+        listed=row is not None,
+        fixed=fixed,
     )

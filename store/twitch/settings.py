@@ -19,7 +19,7 @@ class TwitchSettings:
     quality: tuple[str, ...] = ()
     """Names of renditions to prefer, such as `1080p60`, `720p60`, the first one first; when none of
     them is offered, or this is empty, the best one up to `ingest.height_max`."""
-    resolve_at_once: int = 4
+    resolve_at_once: int = 16
     """So many channels or VODs are looked up at the same time."""
     renew_after_s: float = 75_600.0
     """A stream's address is renewed when it is so old; Twitch lets it die at 24 hours."""

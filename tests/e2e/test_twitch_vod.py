@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from bus.events import (
+    ChatWindow,
+    Event,
+    MinuteWatched,
+    SegmentMissing,
+    SegmentStored,
+    SessionEnded,
+    SessionStarted,
+)
+from bus.local import LocalBus
 from ops.demo.live_stream import OriginSegment
 from tests.doubles.twitch.server import serving
 from tests.doubles.twitch.vods import Said, TwitchVods
@@ -89,6 +101,44 @@ def test_a_clip_says_that_its_sound_is_muted(part: tuple[Path, Running, TwitchVo
     assert any("muted by the platform" in note for note in clip["notes"])
     assert "muted" in {notice["reason"] for notice in ran.told("degraded")}
     assert "excitement" not in {moment["kind"] for moment in moments_of(folder)}
+
+
+async def events_of(folder: Path) -> list[Event]:
+    """Return what a folder's log tells of the session, its media, chat and minutes."""
+    found: list[Event] = []
+    topics = ("sessions", "segments", "chat", "usage")
+    async with (
+        LocalBus.open(folder / ".clipthat" / "bus.db") as bus,
+        bus.subscribe("look", topics) as log,
+    ):
+        while records := await log.fetch(1000, 5.0):
+            found += [record.event for record in records]
+    return found
+
+
+async def test_session_chat_counts_and_minutes_of_a_part_are_right(
+    part: tuple[Path, Running, TwitchVods],
+) -> None:
+    folder, _, twitch = part
+    events = await events_of(folder)
+    (started,) = [e for e in events if isinstance(e, SessionStarted)]
+    (ended,) = [e for e in events if isinstance(e, SessionEnded)]
+    stored = [e for e in events if isinstance(e, SegmentStored)]
+    stored_s = sum(span.duration_s for span in stored)
+    assert not [e for e in events if isinstance(e, SegmentMissing)]
+    assert ended.reason == "ended"
+    assert ended.stored_s == pytest.approx(stored_s, abs=0.01)
+    assert ended.media_s == pytest.approx(stored_s, abs=0.01)
+    assert stored_s == pytest.approx(started.duration_s, abs=2.0)
+    muted = [(e.media_s + started.vod_start_s) / 2 for e in stored if e.muted]
+    assert muted == pytest.approx(list(MUTED), abs=0.3)
+    minutes = [e.minute for e in events if isinstance(e, MinuteWatched)]
+    assert minutes == list(range(math.floor(stored_s / 60)))
+    places_s = [said.at_s - started.vod_start_s for said in twitch.vods["77"].comments]
+    told = Counter(math.floor(at_s) for at_s in places_s if 0.0 <= at_s < ended.media_s)
+    windows = [e for e in events if isinstance(e, ChatWindow)]
+    assert {int(w.media_s): w.lines for w in windows if w.lines} == dict(told)
+    assert not [w for w in windows if w.gap]
 
 
 async def test_a_vod_whose_chat_is_refused_is_imported_without_and_says_so(

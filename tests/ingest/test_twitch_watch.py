@@ -32,7 +32,11 @@ class Place:
 
     def watch(self, stop_after_s: float | None = None) -> asyncio.Task[None]:
         """Start watching, as a process would after it has been started."""
-        watch = Watch(
+        return asyncio.create_task(self.made(stop_after_s).run(Ctx(bus=self.bus)))
+
+    def made(self, stop_after_s: float | None = None) -> Watch:
+        """Return a watch."""
+        return Watch(
             WatchTarget(tenant_id="t", channel_id="c", stop_after_s=stop_after_s),
             self.world.live("ann"),
             None,
@@ -42,7 +46,6 @@ class Place:
             asyncio.Event(),
             flap_s=300.0,
         )
-        return asyncio.create_task(watch.run(Ctx(bus=self.bus)))
 
     async def watch_and_kill(self, spans: int) -> None:
         """Watch until so many spans are told, then die."""
@@ -105,6 +108,18 @@ async def test_a_restart_within_a_flap_continues_the_broadcast(place: Place) -> 
     check_whole(spans)  # type: ignore[arg-type]
     gaps = [s.duration_s for s in spans if isinstance(s, SegmentMissing)]
     assert sum(gaps) == pytest.approx(200, abs=4)
+
+
+async def test_a_broadcast_that_stays_away_is_ended_after_a_flaps_time(place: Place) -> None:
+    await place.watch_and_kill(8)
+    place.channel.go_offline()
+    ctx = Ctx(bus=place.bus)
+    await place.world.timer.sleep(270)
+    assert not await place.made().end_lost(ctx)
+    await place.world.timer.sleep(60)
+    assert await place.made().end_lost(ctx)
+    _, ends, _ = await place.told()
+    assert [e.reason for e in ends] == ["lost"]
 
 
 async def test_a_restart_after_a_flaps_time_is_another_session(place: Place) -> None:

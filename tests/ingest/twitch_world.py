@@ -42,7 +42,9 @@ class World:
 
     def __init__(self, segments: Sequence[OriginSegment]) -> None:
         self.flying = 0
-        self.timer = FakeTimer(busy=lambda: self.flying > 0)
+        self.waits_for: Callable[[], object] = lambda: False
+        """Whether anything else than `flying` is still on its way."""
+        self.timer = FakeTimer(busy=lambda: self.flying > 0 or bool(self.waits_for()))
         self.twitch = TwitchPlaylists(self.timer.now, segments)
         self.settings = TwitchSettings()
         self.ingest = IngestSettings()

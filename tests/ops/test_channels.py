@@ -33,14 +33,14 @@ class Broadcast:
         self._error = error
         self._last = last
         self._ended = ended
-        self.session_id: str | None = None
+        self.watching = asyncio.Event()
 
     async def run(self, ctx: Ctx) -> None:
         if self._last:
             self._ctx.draining.set()
         if self._error is not None:
             raise self._error
-        self.session_id = "s"
+        self.watching.set()
 
     async def end_lost(self, ctx: Ctx) -> bool:
         return self._ended()
@@ -105,6 +105,9 @@ class OneHint:
 
     async def changed(self, login: str, timeout_s: float) -> None:
         self.asked.append((login, timeout_s))
+
+    async def forget(self, login: str) -> None:
+        raise AssertionError("the channel stays on the list")
 
 
 async def test_a_hint_ends_the_wait_and_looks_are_spread() -> None:

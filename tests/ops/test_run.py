@@ -14,7 +14,7 @@ from ops.cli import app
     ("urls", "said"),
     [
         (["https://example.org/a.m3u8", "https://example.org/a.m3u8"], "named twice"),
-        (["rtmp://example.org/live"], "no http:// or https:// address"),
+        (["rtmp://example.org/live"], "neither twitch.tv/NAME nor an http:// or https:// address"),
     ],
 )
 def test_a_channel_that_cannot_be_watched_is_refused(

@@ -12,11 +12,12 @@ import pytest
 
 from bus.stage import Ctx
 from ingest.errors import SourceUnusable
+from ops.channels import NoHints
 from ops.supervisor import SupervisorSettings
 from ops.watchlist import WatchlistStage, read_place
 from store.state.errors import StateUnavailable
 from store.state.state import State
-from store.state.watchlist import Place, PlaceRefused, Watchlist
+from store.state.watchlist import Listed, Place, PlaceRefused, Watchlist
 from tests.store.state.fresh import fresh_database
 
 QUICK = SupervisorSettings(restart_first_s=0.05, restart_max_s=0.05, drain_s=30.0)
@@ -29,7 +30,7 @@ class Stream:
 
     def __init__(self, world: World, place: Place, stop: asyncio.Event) -> None:
         self._world, self._place, self._stop = world, place, stop
-        self.session_id: str | None = None
+        self.watching = asyncio.Event()
 
     async def run(self, ctx: Ctx) -> None:
         name = self._place.name
@@ -40,7 +41,7 @@ class Stream:
         if name == "breaks":
             self._world.note(name, "broke")
             raise ValueError("a fault of ours")
-        self.session_id = "s"
+        self.watching.set()
         self._world.note(name, "began")
         waits = [asyncio.create_task(each.wait()) for each in (self._stop, ctx.draining)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -52,11 +53,34 @@ class Stream:
         return True
 
 
+class ToldList(Watchlist):
+    """A watch list that says when it has been told something."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
+        self.news = asyncio.Event()
+
+    async def tell(self, channel_id: str, state: str, detail: str) -> None:
+        await super().tell(channel_id, state, detail)
+        self.news.set()
+
+
+class Forgets(NoHints):
+    """Hears of nothing, and remembers whom it shall forget."""
+
+    def __init__(self) -> None:
+        self.forgotten: list[str] = []
+
+    async def forget(self, login: str) -> None:
+        self.forgotten.append(login)
+
+
 class World:
     """A stage that runs, and what has happened."""
 
-    def __init__(self, watchlist: Watchlist) -> None:
+    def __init__(self, watchlist: ToldList) -> None:
         self.watchlist = watchlist
+        self.hints = Forgets()
         self.ctx = Ctx(bus=None)  # type: ignore[arg-type]
         self.happened: dict[str, list[str]] = defaultdict(list)
         self._news = asyncio.Event()
@@ -78,10 +102,11 @@ class World:
         """Wait until the list says one of these of a channel."""
         async with asyncio.timeout(60):
             while True:
+                self.watchlist.news.clear()
                 found = await self.watchlist.one(read_place(name).id)
                 if found is not None and found.state in wanted:
                     return found.detail
-                await asyncio.sleep(0.01)
+                await self.watchlist.news.wait()
 
     @asynccontextmanager
     async def running(self, *fixed: str) -> AsyncIterator[WatchlistStage]:
@@ -90,6 +115,7 @@ class World:
             self.make,
             QUICK,
             fixed=[read_place(name) for name in fixed],
+            hints=self.hints,
             look_every_s=0.01,
             reconcile_s=0.001,
         )
@@ -102,7 +128,7 @@ class World:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with State.open(await fresh_database(tmp_path)) as state:
-        yield World(Watchlist(state))
+        yield World(ToldList(state))
 
 
 async def test_added_while_running_is_watched_and_removed_while_live_is_stopped(
@@ -118,6 +144,7 @@ async def test_added_while_running_is_watched_and_removed_while_live_is_stopped(
         await world.watchlist.add(read_place("somebody"))
         await world.until(lambda: len(world.happened["somebody"]) == 3)
     assert world.happened["somebody"] == ["began", "stopped", "began", "drained"]
+    assert world.hints.forgotten == ["somebody"]
     assert world.happened["fixed"] == ["began", "drained"]
 
 
@@ -152,19 +179,53 @@ async def test_a_database_that_is_away_stops_nothing(
     async with world.running():
         await world.state_of("somebody", "watching")
         tries: list[int] = []
-        real = world.watchlist.places
+        real = world.watchlist.listed
 
-        async def away() -> list[Place]:
+        async def away() -> list[Listed]:
             tries.append(1)
             world.note("tries", "")
             raise StateUnavailable("locked")
 
-        monkeypatch.setattr(world.watchlist, "places", away)
+        monkeypatch.setattr(world.watchlist, "listed", away)
         await world.until(lambda: len(tries) > 3)
-        monkeypatch.setattr(world.watchlist, "places", real)
+        monkeypatch.setattr(world.watchlist, "listed", real)
         await world.watchlist.add(read_place("other"))
         await world.until(lambda: bool(world.happened["other"]))
     assert world.happened["somebody"] == ["began", "drained"]
+
+
+async def test_what_the_settings_name_is_told_too(world: World) -> None:
+    both = read_place("both")
+    await world.watchlist.add(both)
+    await world.watchlist.set_always(both.id, False)
+    async with world.running("both", "fixed") as stage:
+        await world.state_of("both", "watching")
+        await world.until(lambda: bool(world.happened["fixed"]))
+        found = {one.place.name: one for one in await world.watchlist.all(stage.fixed())}
+        assert found["both"].listed
+        assert found["both"].fixed
+        assert not found["fixed"].listed
+        assert {one.always for one in found.values()} == {True}
+
+
+async def test_what_a_killed_process_left_is_told_anew(world: World) -> None:
+    place = read_place("somebody")
+    await world.watchlist.add(place)
+    await world.watchlist.set_always(place.id, False)
+    await world.watchlist.tell(place.id, "watching", "")
+    async with world.running():
+        await world.state_of("somebody", "")
+
+
+async def test_put_back_at_once_it_says_how_it_stands(world: World) -> None:
+    place = read_place("somebody")
+    await world.watchlist.add(place)
+    async with world.running():
+        await world.state_of("somebody", "watching")
+        # Between two looks at the list, or around one: either way the fresh row is told.
+        await world.watchlist.remove(place.id)
+        await world.watchlist.add(place)
+        await world.state_of("somebody", "watching")
 
 
 @pytest.mark.parametrize(

@@ -216,7 +216,9 @@ class TwitchIrc:
         finally:
             writer.close()
 
-    async def _serve_websocket(self, request: web.Request) -> web.WebSocketResponse:
+    async def _serve_websocket(self, request: web.Request) -> web.StreamResponse:
+        if self.is_down:
+            return web.Response(status=503)
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         seat = self.enter()

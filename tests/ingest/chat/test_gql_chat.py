@@ -204,10 +204,23 @@ async def test_a_part_of_a_chat_that_cannot_seek_lets_go_of_what_is_before() -> 
     assert [line.t_s for line in batch.lines] == [float(n) for n in range(70, 200)]
 
 
-NAMES = (
-    "data video comments edges node message fragments errors id contentOffsetSeconds pageInfo"
-    " cursor userBadges commenter text"
-).split()
+NAMES = [
+    "data",
+    "video",
+    "comments",
+    "edges",
+    "node",
+    "message",
+    "fragments",
+    "errors",
+    "id",
+    "contentOffsetSeconds",
+    "pageInfo",
+    "cursor",
+    "userBadges",
+    "commenter",
+    "text",
+]
 json_values = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
     lambda inner: (

@@ -17,7 +17,7 @@ from store.state.native_clips import LEASE_S, NativeClips, length_s
 from store.state.queries import read_clip
 from store.state.state import State
 from store.state.watchlist import Place, Watchlist
-from store.twitch.helix import Helix, HelixUnavailable
+from store.twitch.helix import Helix, HelixUnavailable, TwitchClip
 from store.twitch.settings import TwitchSettings
 from store.twitch.tokens import UserToken
 from tests.doubles.twitch.helix import HelixDouble
@@ -259,6 +259,66 @@ async def test_killed_between_asking_and_hearing_it_is_not_asked_twice(
         assert outcome.url.endswith("/Clip1")
 
 
+class Waiting(Helix):
+    """Never hears whether a clip is there."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.settings, world.tokens, sleep=world.sleep, clock=world.clock)
+        self.looks = asyncio.Event()
+
+    async def clip(self, asker: str, clip_id: str) -> TwitchClip | None:
+        self.looks.set()
+        await asyncio.Event().wait()
+        return None
+
+
+async def test_drained_while_twitch_is_waited_for_another_goes_on_at_once(world: World) -> None:
+    await world.plan()
+    waiting = Waiting(world)
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        group.create_task(world.stage(waiting).run(world.ctx))
+        await waiting.looks.wait()
+        world.ctx.draining.set()
+    world.ctx = Ctx(bus=world.bus)
+    drained_s = world.twitch.now_s
+    (made,) = await world.run(world.stage())
+    assert isinstance(made, ev.NativeClipMade)
+    assert world.twitch.creates_asked == 1
+    assert world.twitch.now_s - drained_s < LEASE_S
+
+
+class Slow(Helix):
+    """Is given up while it asks: another takes the clip."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.settings, world.tokens, sleep=world.sleep, clock=world.clock)
+        self.asked = asyncio.Event()
+        self.goes_on = asyncio.Event()
+
+    async def create_clip(self, asker: str, *, title: str, duration_s: float) -> str:
+        twitch_id = await super().create_clip(asker, title=title, duration_s=duration_s)
+        self.asked.set()
+        await self.goes_on.wait()
+        return twitch_id
+
+
+async def test_who_was_given_up_leaves_the_clip_to_the_other(world: World) -> None:
+    await world.plan()
+    slow = Slow(world)
+    async with asyncio.timeout(90), asyncio.TaskGroup() as group:
+        group.create_task(world.stage(slow).run(world.ctx))
+        await slow.asked.wait()
+        world.twitch.now_s += LEASE_S
+        group.create_task(world.stage().run(world.ctx))
+        (made,) = await world.outcomes()
+        slow.goes_on.set()
+        await world.plan("next", 30.0)
+        assert len(await world.outcomes(2)) == 2
+        world.ctx.draining.set()
+    assert isinstance(made, ev.NativeClipMade)
+    assert world.twitch.creates_asked == 2
+
+
 async def test_two_instances_ask_once_for_each(world: World) -> None:
     for n in range(6):
         await world.plan(f"c{n}", 10.0 + n / 10)
@@ -269,17 +329,19 @@ async def test_two_instances_ask_once_for_each(world: World) -> None:
 
 
 async def test_who_does_not_wish_it_is_left_alone(world: World) -> None:
-    await Watchlist(world.state).set_native_clips(CHANNEL, False)
-    await world.plan("unwished")
-    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
-        group.create_task(world.stage().run(world.ctx))
-        # The bus tells nobody that a group has caught up: its lag is asked for.
-        while not (lags := await world.bus.lag("native_clips")) or any(
-            lag.messages for lag in lags
-        ):
-            await asyncio.sleep(0)
-        world.ctx.draining.set()
-    assert world.twitch.asked == []
+    other = Place(id="other", name="other", url="twitch.tv/other", kind="twitch")
+    await Watchlist(world.state).add(other)
+    world.twitch.live.add("other")
+    planned = ev.ClipPlanned(
+        tenant_id="local", channel_id="other", session_id="s2", clip_id="unwished",
+        start_s=10.0, peak_s=20.0, end_s=30.0, score=0.5, kinds=(), moment_ids=(),
+    )  # fmt: skip
+    await world.bus.publish([planned])
+    await world.plan("wished")
+    (made,) = await world.run(world.stage())
+    assert isinstance(made, ev.NativeClipMade)
+    assert made.clip_id == "wished"
+    assert world.twitch.creates_asked == 1
 
 
 async def test_a_broken_api_is_asked_again_when_that_does_no_harm(world: World) -> None:
