@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
-from bus.events import Event, SpeechHeard
+from bus.events import Event, SessionStarted, SpeechHeard
 from store.state.apply import record
 from store.state.fold import Rows, fold
+from store.state.queries import list_sessions
 from store.state.state import State
 from store.state.tables import TABLES, ClipRow, SessionRow
 from tests.store.state.fresh import fresh_database
@@ -130,3 +132,16 @@ async def test_events_that_no_row_keeps_are_passed_over(state: State) -> None:
     assert await stored(state) == {}
     await record(state, records([moment(30)]))
     assert len(await stored(state)) == 4
+
+
+@pytest.mark.parametrize("title", ["a\0b", "a\ud800b", "\ud83d", "caf\u00e9 \U0001f600"])
+async def test_whatever_people_write_is_recorded(state: State, title: str) -> None:
+    started = SessionStarted(
+        **ids(), kind="vod", title=title, source="x", has_chat=False, started_at_s=1.0
+    )
+    seen = replace(moment(30), evidence={"sample": title})
+    await record(state, records([started, seen]))
+    (session,) = await list_sessions(state, "acme")
+    wanted = title.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    assert session.title == wanted
+    assert session.moments == 1
