@@ -152,7 +152,10 @@ def live(
 def run(
     urls: Annotated[
         list[str] | None,
-        typer.Argument(help="Live HLS playlists to watch, besides those in clipthat.toml."),
+        typer.Argument(
+            help="Channels (twitch.tv/NAME) and live HLS playlists to watch, besides those in"
+            " clipthat.toml and on the page of channels."
+        ),
     ] = None,
     sets: Set = None,
     config: Config = None,

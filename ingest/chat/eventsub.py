@@ -223,7 +223,7 @@ class EventSubHub:
     def _line(self, login: str) -> Subscriptions:
         """Return what is wanted on a user's socket; the socket is kept up from now on."""
         line = self._lines.get(login)
-        if line is not None and not line.task.done():
+        if line is not None:
             return line.subscriptions
         subscriptions = Subscriptions(
             login,
@@ -234,6 +234,13 @@ class EventSubHub:
             timer=self._timer,
             meter=self._meter,
         )
+        self._lines[login] = _Line(subscriptions, self._keep_up(login, subscriptions))
+        return subscriptions
+
+    def _keep_up(
+        self, login: str, subscriptions: Subscriptions, wait_s: float = 0.0
+    ) -> asyncio.Task[None]:
+        """Keep a user's socket up, beginning in `wait_s`."""
         socket = UserSocket(
             login,
             self,
@@ -244,19 +251,28 @@ class EventSubHub:
             timer=self._timer,
             meter=self._meter,
         )
-        task = asyncio.create_task(socket.run(), name=f"event socket of {login}")
+
+        async def keep_up() -> None:
+            if wait_s:
+                await self._timer.sleep(wait_s)
+            await socket.run()
+
+        task = asyncio.create_task(keep_up(), name=f"event socket of {login}")
         task.add_done_callback(lambda ended: self._note_end(login, ended))
-        self._lines[login] = _Line(subscriptions, task)
-        return subscriptions
+        return task
 
     def _note_end(self, login: str, task: asyncio.Task[None]) -> None:
-        """Say so when a socket's task breaks, which it never should; others take over."""
+        """Begin anew, after a while, when a socket's task breaks: others take over until then.
+
+        It breaks with what it stands on, such as the database in which tokens lie.
+        """
         error = None if task.cancelled() else task.exception()
-        if error is not None:
-            _log.error("event socket broke", extra={"channel": login}, exc_info=error)
-            standing = self.standing(login)
-            standing.refused = "broken"
-            standing.tell()
+        line = self._lines.get(login)
+        if error is None or line is None or line.task is not task:
+            return
+        _log.error("event socket broke", extra={"channel": login}, exc_info=error)
+        self._meter.count("clipthat_eventsub_connections_lost_total")
+        line.task = self._keep_up(login, line.subscriptions, self._eventsub.recheck_s)
 
     async def _end_if_idle(self, login: str) -> None:
         line = self._lines.get(login)

@@ -58,18 +58,20 @@ def _count(number: int, what: str) -> str:
 
 def why_no_clip(outcome: SessionOutcome) -> str:
     """Return why a session ended without a clip, and what would help."""
+    started = outcome.started
+    has_chat = started is not None and started.has_chat
     if outcome.moments:
-        return (
-            "No moment was strong enough. moments.jsonl says what was seen and why it was not "
-            "taken; chat (--chat FILE) helps most."
-        )
-    if outcome.started is not None and outcome.started.clips_max is not None:
+        seen = "moments.jsonl says what was seen and why it was not taken"
+        helps = "" if has_chat else "; chat (--chat FILE) helps most"
+        return f"No moment was strong enough. {seen}{helps}."
+    if started is not None and started.clips_max is not None:
+        helps = "" if has_chat else " Chat (--chat FILE) helps most."
         return (
             "No clip: no moment was seen, and no lively stretch could be taken instead, for there "
-            "is no sound to find one by (or clipper.best_n.fill is off). Chat (--chat FILE) helps "
-            "most."
+            f"is no sound to find one by (or clipper.best_n.fill is off).{helps}"
         )
-    return "No moment was seen, so there is no clip; chat (--chat FILE) helps most."
+    helps = "watching for longer" if has_chat else "chat (--chat FILE)"
+    return f"No moment was seen, so there is no clip; {helps} helps most."
 
 
 def _tell(console: Console, ran: Ran, folder: Path, took_s: float) -> None:

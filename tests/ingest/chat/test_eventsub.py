@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from ingest.chat.room import Room
+from store.twitch.tokens import UserToken
 from tests.ingest.chat.eventsub_world import START_S, World, passing, texts, twitch, until
 
 CHAT = "channel.chat.message"
@@ -302,6 +303,27 @@ async def test_a_server_that_is_not_there_is_tried_again(world: World) -> None:
     await passing(world.timer, lambda: world.meter.counts["eventsub_connections_lost_total"] > 3)
     world.double.refuses_sockets = False
     await passing(world.timer, lambda: room.is_joined)
+
+
+async def test_a_database_that_is_away_for_a_while_costs_no_socket_for_good(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(login: str) -> UserToken | None:
+        raise RuntimeError("the database is away")
+
+    world.account("ana")
+    hub = world.hub()
+    room = await world.room("ana", hub)
+    await until(lambda: room.is_joined)
+    monkeypatch.setattr(world.tokens, "of", broken)
+    await world.double.drop("ana")
+    await passing(world.timer, lambda: world.meter.counts["eventsub_connections_lost_total"] > 3)
+    assert not room.is_joined
+    assert not hub.standing("ana").refused, "Twitch has refused nothing"
+    monkeypatch.undo()
+    await passing(world.timer, lambda: room.is_joined)
+    await world.say("ana", "back")
+    await until(lambda: room.held)
 
 
 async def test_no_secret_reaches_the_log(world: World, caplog: pytest.LogCaptureFixture) -> None:
