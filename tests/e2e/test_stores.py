@@ -28,8 +28,8 @@ def without_session(clips: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recording")
-    make_video(folder / "video.mp4")
-    make_chat(folder / "chat.jsonl")
+    make_video(folder / "video.mp4", 75)
+    make_chat(folder / "chat.jsonl", 75)
     return folder
 
 
