@@ -78,11 +78,15 @@ async def open_parts(settings: Settings, folder: Path) -> AsyncIterator[Parts]:
     async with AsyncExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            objects = open_objects(settings.objects_url or (folder / "objects").as_uri())
+            objects = open_objects(
+                settings.objects_url or (folder / "objects").as_uri(), settings.objects
+            )
             bus = await stack.enter_async_context(
                 LocalBus.open(folder / "bus.db", settings.bus, meter=meter)
             )
-            state = await stack.enter_async_context(State.open(database_url))
+            state = await stack.enter_async_context(
+                State.open(database_url, tenant_id=settings.tenant_id)
+            )
             fetcher = await stack.enter_async_context(Fetcher(settings.fetch))
             irc = IrcHubs(settings.chat.irc, meter=meter)
             stack.push_async_callback(irc.close)

@@ -25,7 +25,7 @@ class SupervisorSettings:
 
     restart_first_s: float = 0.5
     """Pause before the first restart of a broken stage; doubles with each further one."""
-    restart_max_s: float = 30.0
+    restart_max_s: float = 15.0
     """Longest pause between restarts."""
     calm_s: float = 60.0
     """A stage that has run this long starts again with the first pause."""

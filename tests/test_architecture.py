@@ -64,6 +64,7 @@ SHELLS: dict[str, tuple[str, ...]] = {
         "store/state/migrations/versions/0002_twitch_accounts.py",
         "store/state/migrations/versions/0003_learned_delay.py",
         "store/state/migrations/versions/0004_watch_list.py",
+        "store/state/migrations/versions/0005_fences.py",
         "store/state/queries.py",
         "store/state/state.py",
         "store/state/native_clips.py",

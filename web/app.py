@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
+from bus.errors import Unavailable
 from bus.ports import Meter, SilentMeter
 from store.objects import Objects
 from store.state.state import State
@@ -23,7 +24,7 @@ from web.health import Health
 from web.media import media_routes
 from web.monitor import monitor_routes
 from web.pages import page_routes
-from web.problems import problem_handler
+from web.problems import passing_handler, problem_handler
 from web.security import Fence
 from web.settings import WebSettings
 from web.signing import LinkSigner
@@ -77,8 +78,15 @@ def make_app(
     if read_place is not None:
         app.include_router(channel_routes(site, read_place, fixed))
     app.mount("/static", StaticFiles(directory=STATIC_FOLDER), name="static")
-    app.add_exception_handler(HTTPException, problem_handler(site.templates))
-    app.add_middleware(Fence, allowed_hosts=_hosts(settings), meter=meter or SilentMeter())
+    told = problem_handler(site.templates)
+    app.add_exception_handler(HTTPException, told)
+    app.add_exception_handler(Unavailable, passing_handler(told))
+    app.add_middleware(
+        Fence,
+        allowed_hosts=_hosts(settings),
+        meter=meter or SilentMeter(),
+        media_origin=settings.media_origin,
+    )
     return app
 
 

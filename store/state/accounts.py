@@ -67,7 +67,7 @@ class Accounts:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """`clock` gives Unix time; `sleep` waits for seconds."""
-        self._state = state
+        self._state = state.of(tenant_id)
         self._vault = vault
         self._login = login
         self._tenant_id = tenant_id

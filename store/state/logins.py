@@ -48,7 +48,7 @@ class Logins:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`clock` gives Unix time."""
-        self._state = state
+        self._state = state.of(tenant_id)
         self._vault = vault
         self._login = login
         self._tenant_id = tenant_id

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import CursorResult, select, update
-from sqlalchemy.exc import OperationalError
 
 from bus.consume import consume
 from bus.events import ClipPlanned, NativeClipFailed, NativeClipMade
@@ -78,7 +77,7 @@ class NativeClips:
         round_s: float = ROUND_S,
     ) -> None:
         """`clock` gives Unix time; `sleep` waits for seconds."""
-        self._state = state
+        self._state = state.of(tenant_id)
         self._helix = helix
         self._tokens = tokens
         self._wait_s = settings.clip_wait_s
@@ -191,15 +190,12 @@ class NativeClips:
             .limit(count)
             .with_for_update(skip_locked=True)
         )
-        try:
-            async with self._state.writing() as session:
-                rows = list((await session.execute(query)).scalars())
-                for row in rows:
-                    row.worker = f"{self._me}.{secrets.token_hex(4)}"
-                    row.worker_until_s = now_s + LEASE_S
-                return rows
-        except OperationalError as error:
-            raise StateUnavailable(f"the database cannot be written: {error.orig}") from error
+        async with self._state.writing() as session:
+            rows = list((await session.execute(query)).scalars())
+            for row in rows:
+                row.worker = f"{self._me}.{secrets.token_hex(4)}"
+                row.worker_until_s = now_s + LEASE_S
+            return rows
 
     async def _let_go(self) -> None:
         """Let whoever comes next see to what is left, at once."""

@@ -48,7 +48,7 @@ async def list_sessions(state: State, tenant_id: str, *, limit: int = 50) -> lis
         )
         .limit(limit)
     )
-    async with state.reading() as session:
+    async with state.of(tenant_id).reading() as session:
         rows = (await session.execute(query)).scalars().all()
         return await _views(session, tenant_id, rows)
 
@@ -60,7 +60,7 @@ async def read_session(
 
     `curves` False leaves the curves out, by far the largest part of a long session.
     """
-    async with state.reading() as session:
+    async with state.of(tenant_id).reading() as session:
         row = await session.get(SessionRow, (tenant_id, session_id))
         if row is None:
             return None
@@ -90,7 +90,7 @@ async def read_session(
 
 async def read_clip(state: State, tenant_id: str, clip_id: str) -> ClipView | None:
     """Return one clip with its renders; None when the tenant has no such clip."""
-    async with state.reading() as session:
+    async with state.of(tenant_id).reading() as session:
         found = await _clips(session, and_(ClipRow.tenant_id == tenant_id, ClipRow.id == clip_id))
         return found[0] if found else None
 

@@ -6,15 +6,34 @@ default, because topics arrive in any order.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlalchemy import JSON, ForeignKeyConstraint, Index, MetaData
+from sqlalchemy import JSON, Dialect, ForeignKeyConstraint, Index, MetaData, String, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
+
+
+class Words(TypeDecorator[str]):
+    """Text as any database takes it: what people write may hold a NUL or half a character."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Return the text with a mark in place of what no database takes."""
+        if value is None or (value.isascii() and "\0" not in value):
+            return value
+        marked = value.replace("\0", "\ufffd")
+        return marked.encode("utf-8", "replace").decode() if _half(marked) else marked
+
+
+def _half(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 class Base(MappedAsDataclass, DeclarativeBase, kw_only=True):
     """What all tables share: named constraints, so that migrations can name them too."""
 
+    type_annotation_map: ClassVar[dict[Any, Any]] = {str: Words}
     metadata = MetaData(
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",

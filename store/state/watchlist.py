@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import CursorResult, delete, func, select, update
-from sqlalchemy.exc import OperationalError
 
 from store.errors import StoreError
 from store.state.accounts import insert_of
-from store.state.errors import StateUnavailable
 from store.state.state import State
 from store.state.tables import SessionRow, TenantRow, TwitchAccountRow, WatchedRow
 
@@ -85,7 +83,7 @@ class Watchlist:
         self, state: State, *, tenant_id: str = "local", clock: Callable[[], float] = time.time
     ) -> None:
         """`clock` gives Unix time."""
-        self._state = state
+        self._state = state.of(tenant_id)
         self._tenant_id = tenant_id
         self._clock = clock
 
@@ -142,10 +140,7 @@ class Watchlist:
         Raises:
             StateUnavailable: the database cannot be written now.
         """
-        try:
-            await self._change(channel_id, state=state, detail=detail, told_at_s=self._clock())
-        except OperationalError as error:
-            raise StateUnavailable(f"the database cannot be written: {error.orig}") from error
+        await self._change(channel_id, state=state, detail=detail, told_at_s=self._clock())
 
     async def listed(self) -> list[Listed]:
         """Return what stands on the list, the oldest first.
@@ -158,11 +153,8 @@ class Watchlist:
             .where(WatchedRow.tenant_id == self._tenant_id)
             .order_by(WatchedRow.added_at_s, WatchedRow.id)
         )
-        try:
-            async with self._state.reading() as session:
-                return [_listed(row) for row in (await session.execute(query)).scalars()]
-        except OperationalError as error:
-            raise StateUnavailable(f"the database cannot be read: {error.orig}") from error
+        async with self._state.reading() as session:
+            return [_listed(row) for row in (await session.execute(query)).scalars()]
 
     async def clipped_on_twitch(self, channel_id: str) -> str | None:
         """Return the login of a channel whose clips are to be made on Twitch too, else None."""

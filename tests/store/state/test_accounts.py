@@ -53,9 +53,8 @@ async def test_a_token_is_given_to_its_own_tenant(world: TwitchWorld, state: Sta
     assert world.double.revoked == []
 
 
-async def test_many_that_are_refused_renew_once(world: TwitchWorld, tmp_path: Path) -> None:
-    url = await fresh_database(tmp_path)
-    async with State.open(url) as one, State.open(url) as two:
+async def test_many_that_are_refused_renew_once(world: TwitchWorld, database_url: str) -> None:
+    async with State.open(database_url) as one, State.open(database_url) as two:
         here, there = world.accounts(one), world.accounts(two)
         access, refresh = await world.connect(here)
         old = await token_of(here)
@@ -99,9 +98,10 @@ async def test_a_renewal_outlives_who_asked_for_it(world: TwitchWorld, state: St
     assert world.double.refreshes == 1
 
 
-async def test_who_died_while_renewing_holds_nobody_up(world: TwitchWorld, tmp_path: Path) -> None:
-    url = await fresh_database(tmp_path)
-    async with State.open(url) as state:
+async def test_who_died_while_renewing_holds_nobody_up(
+    world: TwitchWorld, database_url: str
+) -> None:
+    async with State.open(database_url) as state:
         world.sleep = world.wait
         accounts = world.accounts(state)
         access, _ = await world.connect(accounts)

@@ -22,7 +22,6 @@ from store.twitch.settings import TwitchSettings
 from store.twitch.tokens import UserToken
 from tests.doubles.twitch.helix import HelixDouble
 from tests.doubles.twitch.server import serving
-from tests.store.state.fresh import fresh_database
 from tests.store.state.story import records
 
 CHANNEL = ev.stable_id("twitch", "somebody")
@@ -121,11 +120,11 @@ class World:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(tmp_path: Path, database_url: str) -> AsyncIterator[World]:
     twitch = HelixDouble(live={"somebody"}, now_s=START_S + 35)
     twitch.allow("somebody", "first", "clips:edit")
     async with (
-        State.open(await fresh_database(tmp_path)) as state,
+        State.open(database_url) as state,
         LocalBus.open(tmp_path / "bus.db") as bus,
         serving(twitch) as url,
     ):

@@ -1,0 +1,68 @@
+"""Fixtures for servers, each started when the first test of a session wants it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.services.postgres import NoServer, Postgres, postgres_server
+from tests.services.s3 import KEYS, S3, s3_server
+from tests.store.state.fresh import fresh_database
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server; the test is skipped where there is none, and fails where CI=true."""
+    try:
+        with postgres_server() as server:
+            yield server
+    except NoServer as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+async def postgres_url(postgres: Postgres) -> AsyncIterator[str]:
+    """Address of an empty, migrated PostgreSQL database."""
+    name = await postgres.fresh()
+    yield postgres.url(name)
+    await postgres.drop(name)
+
+
+@pytest.fixture
+async def unmigrated_postgres_url(postgres: Postgres) -> AsyncIterator[str]:
+    """Address of an empty PostgreSQL database without a table."""
+    name = await postgres.empty()
+    yield postgres.url(name)
+    await postgres.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """Address of an empty, migrated database, of each kind in turn."""
+    if request.param == "sqlite":
+        yield await fresh_database(tmp_path)
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    name = await server.fresh()
+    yield server.url(name)
+    await server.drop(name)
+
+
+@pytest.fixture(scope="session")
+def s3_service() -> Iterator[S3]:
+    """An S3 server."""
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_service: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
+    """An S3 server whose keys this process and those that it starts have."""
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    return s3_service
