@@ -95,10 +95,18 @@ class SessionStarted(Event):
     has_chat: bool = False
     """ChatWindow events will cover the whole session."""
     words_key: str | None = None
-    """Words of a subtitle file: object, JSON array of {text, start_s, end_s}, media time."""
+    """Words of a subtitle file: object, JSON array of {text, start_s, end_s}, in the time of the
+    whole: media time and `vod_start_s`."""
     clips_max: int | None = None
     """The best N of the whole session are wanted (VOD); None: clip as it goes (live)."""
     started_at_s: float = 0.0
+    broadcast_id: str = ""
+    """The platform's name for the live broadcast; empty when it has none."""
+    reaction_s: float | None = None
+    """How long chat took to answer at the end of the channel's session before; None: unknown."""
+    vod_start_s: float = 0.0
+    """Where media second zero stands in the VOD or file, when only a part of it is watched; chat
+    and words of the whole are shifted by it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,6 +172,8 @@ class SegmentStored(Event):
     sense_only: bool = False
     """The object holds the audio and a few key frames only; a cut reads `source_ref`."""
     source_ref: SourceRef | None = None
+    muted: bool = False
+    """The platform has taken the sound off: its silence means nothing."""
 
     @property
     def end_s(self) -> float:
@@ -356,6 +366,30 @@ class MomentsSettled(Event):
     """The session has ended and the detectors are flushed."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReactionLearned(Event):
+    """How long this channel's chat takes to answer; holds for what is fed after it.
+
+    It stands among the moments, because it must never be overtaken by the moments that it shifts,
+    and recordings of features hold what detectors were given only: they learn it again.
+    """
+
+    TYPE: ClassVar[str] = "clipthat.reaction.learned.v1"
+    TOPIC: ClassVar[str] = "moments"
+    IDENTITY: ClassVar[tuple[str, ...]] = ("session_id", "media_s")
+
+    media_s: float
+    """Media time of the chat that it was learned from last; zero: known from earlier sessions."""
+    delay_s: float
+    """From a sharp event to the middle of chat's answer."""
+    usual_s: float
+    """The delay that detectors' own lags are made for: they add `delay_s − usual_s`."""
+    spread_s: float
+    """Standard deviation of the answers that agree."""
+    samples: int
+    """Answers of this session that were looked at; zero: none yet."""
+
+
 # --- clips ------------------------------------------------------------------------------------
 
 
@@ -440,6 +474,8 @@ class ClipCut(Event):
     title: str
     words_key: str | None = None
     """JSON array of {text, start_s, end_s, confidence}; zero is the clip's exact start."""
+    muted_s: float = 0.0
+    """Seconds of the clip whose sound the platform has taken off."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -454,6 +490,32 @@ class ClipFailed(Event):
     reason: str
     """A short stable word: `gap`, `source_gone`, `undecodable`, `too_short`, ..."""
     detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NativeClipMade(Event):
+    """The platform has the same moment as a clip of its own, and shows it."""
+
+    TYPE: ClassVar[str] = "clipthat.clip.native_made.v1"
+    TOPIC: ClassVar[str] = "clips"
+    IDENTITY: ClassVar[tuple[str, ...]] = ("clip_id",)
+
+    clip_id: str
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NativeClipFailed(Event):
+    """The platform has made no clip of its own, and why."""
+
+    TYPE: ClassVar[str] = "clipthat.clip.native_failed.v1"
+    TOPIC: ClassVar[str] = "clips"
+    IDENTITY: ClassVar[tuple[str, ...]] = ("clip_id",)
+
+    clip_id: str
+    reason: str
+    """A short stable word: `late`, `offline`, `refused`, `reconnect`, `scope`, `busy`,
+    `not_there`, `unavailable`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -574,11 +636,14 @@ EVENTS: tuple[type[Event], ...] = (
     FrameDescribed,
     MomentDetected,
     MomentsSettled,
+    ReactionLearned,
     MomentPassed,
     MomentJoined,
     ClipPlanned,
     ClipCut,
     ClipFailed,
+    NativeClipMade,
+    NativeClipFailed,
     SessionClipped,
     RenderQueued,
     RenderProgressed,

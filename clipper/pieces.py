@@ -33,6 +33,7 @@ class Piece:
     sense_only: bool = False
     source_ref: SourceRef | None = None
     missing: str = ""
+    muted: bool = False
 
 
 def to_piece(event: SegmentStored | SegmentMissing) -> Piece:
@@ -66,6 +67,7 @@ def to_piece(event: SegmentStored | SegmentMissing) -> Piece:
         init_key=_shared(event.init_key),
         sense_only=event.sense_only,
         source_ref=reference,
+        muted=event.muted,
     )
 
 
@@ -83,6 +85,14 @@ def holding(pieces: Sequence[Piece], start_s: float, end_s: float, lead_s: float
         and piece.end_s > start_s - _EDGE_S - lead_s
         and piece.media_s < end_s + _EDGE_S
     ]
+
+
+def seconds_muted(pieces: Sequence[Piece], start_s: float, end_s: float) -> float:
+    """Return how many seconds of [start_s, end_s) have had their sound taken off."""
+    spans = [
+        min(end_s, piece.end_s) - max(start_s, piece.media_s) for piece in pieces if piece.muted
+    ]
+    return round(sum(max(0.0, span_s) for span_s in spans), 3)
 
 
 def runs(pieces: Sequence[Piece]) -> list[list[Piece]]:

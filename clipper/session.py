@@ -242,7 +242,11 @@ class SessionClipper:
             kinds=pick.kinds,
             moment_ids=tuple(m.event_id for m in pick.moments if m.event_id in self._moments),
             evidence=tuple({"kind": m.kind, **m.evidence} for m in pick.moments),
-            title=make_title(pick, timeline.samples(pick.peak_s - 2.0, window.end_s)),
+            title=make_title(
+                pick,
+                timeline.samples(pick.peak_s - 2.0, window.end_s),
+                self._started.vod_start_s,
+            ),
         )
         self._clips += 1
         self._ready.append(self._order(plan, window))

@@ -34,7 +34,7 @@ from bus.stage import Ctx
 from clipper.cut import Made, NeedsEarlier, make_cut
 from clipper.errors import CutFailed
 from clipper.material import Materials
-from clipper.pieces import holding, runs
+from clipper.pieces import holding, runs, seconds_muted
 from clipper.registry import make_ranker
 from clipper.session import CutOrder, Outcome, SessionClipper
 from clipper.settings import ClipperSettings
@@ -180,7 +180,8 @@ class Clipper:
         if made.words:
             words_key = clip_key(plan.tenant_id, plan.clip_id, "words.json")
             await self._objects.put(words_key, orjson.dumps([_word(each) for each in made.words]))
-        return _clip_cut(plan, made, source_key, words_key)
+        muted_s = seconds_muted(order.pieces, made.start_s, made.end_s)
+        return _clip_cut(plan, made, source_key, words_key, muted_s)
 
     async def _write(self, order: CutOrder, materials: Materials, path: Path) -> Made:
         start_s, end_s = order.plan.start_s, order.plan.end_s
@@ -240,7 +241,9 @@ def _word(word: Word) -> dict[str, object]:
     }
 
 
-def _clip_cut(plan: ClipPlanned, made: Made, source_key: str, words_key: str | None) -> ClipCut:
+def _clip_cut(
+    plan: ClipPlanned, made: Made, source_key: str, words_key: str | None, muted_s: float
+) -> ClipCut:
     return ClipCut(
         tenant_id=plan.tenant_id,
         channel_id=plan.channel_id,
@@ -259,6 +262,7 @@ def _clip_cut(plan: ClipPlanned, made: Made, source_key: str, words_key: str | N
         has_audio=made.has_audio,
         title=plan.title,
         words_key=words_key,
+        muted_s=muted_s,
     )
 
 

@@ -24,13 +24,14 @@ def clean(text: str) -> str:
     return " ".join(_UNSEEN.sub(" ", _LINK.sub(" ", text)).split())
 
 
-def make_title(pick: Pick, samples: Sequence[str]) -> str:
+def make_title(pick: Pick, samples: Sequence[str], zero_s: float = 0.0) -> str:
     """Return the line that chat repeats most around the moment, else what and when it is.
 
     `Clip at 1:02:33`, or `Lively moment at 1:02:33` where no detector saw one.
 
     Args:
         samples: chat lines near the peak, in order of time.
+        zero_s: where media second zero stands in the whole recording, whose time is named.
     """
     lines = [line for line in map(clean, samples) if _speaks(line)]
     counts = Counter(line.casefold() for line in lines)
@@ -39,7 +40,7 @@ def make_title(pick: Pick, samples: Sequence[str]) -> str:
         if times >= 2:
             return _short(next(line for line in lines if line.casefold() == folded))
     what = "Lively moment" if pick.kinds == ("lively",) else "Clip"
-    return f"{what} at {clock(pick.peak_s)}"
+    return f"{what} at {clock(zero_s + pick.peak_s)}"
 
 
 def _speaks(line: str) -> bool:

@@ -1,7 +1,7 @@
 """Finds bursts of chat.
 
 Law: a moment is decided by what was seen until then and never changed after; what made viewers
-write lies before the burst, by the lag that the settings name.
+write lies before the burst, by the lag that the settings name and the channel has taught.
 """
 
 from __future__ import annotations
@@ -10,7 +10,14 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 
-from bus.events import ChatWindow, Event, Evidence, MomentDetected, SessionStarted
+from bus.events import (
+    ChatWindow,
+    Event,
+    Evidence,
+    MomentDetected,
+    ReactionLearned,
+    SessionStarted,
+)
 from detectors.chat_rate import ChatRate, ChatRates
 from detectors.settings import ChatSpikeSettings
 
@@ -51,6 +58,7 @@ class ChatSpike:
         """Lowest surge since the last burst; a new one has to rise from it."""
         self._seen_until_s: float | None = None
         self._quiet_until_s = 0.0
+        self._lag_s = self._settings.reaction_s
 
     @property
     def name(self) -> str:
@@ -60,10 +68,12 @@ class ChatSpike:
     @property
     def wants(self) -> tuple[type[Event], ...]:
         """The event types that `feed` is called with."""
-        return (ChatWindow,)
+        return (ChatWindow, ReactionLearned)
 
     def feed(self, event: Event) -> list[MomentDetected]:
         """Take the next second of chat; return the burst that is decided by it, if any."""
+        if isinstance(event, ReactionLearned):
+            self._lag_s = max(0.0, self._settings.reaction_s + event.delay_s - event.usual_s)
         if not isinstance(event, ChatWindow):
             return []
         seen_until_s = self._seen_until_s
@@ -118,7 +128,7 @@ class ChatSpike:
         if burst is None:
             return []
         settings, top = self._settings, burst.peak
-        peak_s = max(0.0, top.end_s - settings.reaction_s)
+        peak_s = max(0.0, top.end_s - self._lag_s)
         return [
             MomentDetected(
                 tenant_id=self._started.tenant_id,
@@ -127,7 +137,7 @@ class ChatSpike:
                 kind=self.name,
                 start_s=max(0.0, peak_s - settings.before_s),
                 peak_s=peak_s,
-                end_s=max(decided_s - settings.reaction_s, peak_s + settings.after_min_s),
+                end_s=max(decided_s - self._lag_s, peak_s + settings.after_min_s),
                 decided_s=decided_s,
                 score=_score(top.surge, settings),
                 evidence=_evidence(burst),

@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 
-from bus.events import ChatWindow, ClipCommand, Event, MomentDetected, SessionStarted
+from bus.events import (
+    ChatWindow,
+    ClipCommand,
+    Event,
+    MomentDetected,
+    ReactionLearned,
+    SessionStarted,
+)
 from detectors.settings import ClipCommandSettings
 
 _MAY: Mapping[str, frozenset[str]] = {
@@ -37,6 +44,7 @@ class ClipCommands:
         self._last_by_user: OrderedDict[str, float] = OrderedDict()
         self._open_again_s = 0.0
         self._seen_until_s = 0.0
+        self._lag_s = self._settings.reaction_s
 
     @property
     def name(self) -> str:
@@ -46,10 +54,12 @@ class ClipCommands:
     @property
     def wants(self) -> tuple[type[Event], ...]:
         """The event types that `feed` is called with."""
-        return (ChatWindow,)
+        return (ChatWindow, ReactionLearned)
 
     def feed(self, event: Event) -> list[MomentDetected]:
         """Take the next second of chat; return the request that is complete by now, if any."""
+        if isinstance(event, ReactionLearned):
+            self._lag_s = max(0.0, self._settings.reaction_s + event.delay_s - event.usual_s)
         if not isinstance(event, ChatWindow):
             return []
         self._seen_until_s = max(self._seen_until_s, event.media_s + event.duration_s)
@@ -95,7 +105,7 @@ class ClipCommands:
             return []
         settings, first = self._settings, asked[0]
         viewers = len({command.user for command in asked})
-        peak_s = max(0.0, first.at_s - settings.reaction_s)
+        peak_s = max(0.0, first.at_s - self._lag_s)
         return [
             MomentDetected(
                 tenant_id=self._started.tenant_id,

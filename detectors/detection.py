@@ -9,24 +9,36 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from bus.consume import fold
-from bus.events import Event, MomentDetected, SessionStarted
+from bus.events import Event, MomentDetected, ReactionLearned, SessionStarted
 from bus.ports import Record
 from bus.stage import Ctx
 from detectors.host import DetectorHost, Outcome
 from detectors.port import Detector
+from detectors.reaction import Reaction
 from detectors.settings import HostSettings
+
+MakeDetectors = Callable[[SessionStarted], Sequence[Detector]]
+MakeReaction = Callable[[SessionStarted], Reaction | None]
 
 
 class Detection:
-    """Stage `detectors`: hosts the detectors of all open sessions."""
+    """Stage `detectors`: hosts the detectors of all open sessions.
+
+    Args:
+        make: makes a session's detectors.
+        settings: how features and chat are merged.
+        make_reaction: makes what learns a session's delay, where one is to be learned.
+    """
 
     def __init__(
         self,
-        make: Callable[[SessionStarted], Sequence[Detector]],
+        make: MakeDetectors,
         settings: HostSettings | None = None,
+        make_reaction: MakeReaction | None = None,
     ) -> None:
-        self._make = make
         self._settings = settings or HostSettings()
+        self._make = make
+        self._make_reaction = make_reaction
 
     @property
     def name(self) -> str:
@@ -35,24 +47,22 @@ class Detection:
 
     async def run(self, ctx: Ctx) -> None:
         """Detect until drained."""
-        floor = _Floor(ctx, self._make, self._settings)
+        floor = _Floor(ctx, self._host)
         await fold(
             ctx, "detectors", ("sessions", "features", "chat"), floor.handle, floor.open_sessions
         )
+
+    def _host(self, started: SessionStarted) -> DetectorHost:
+        reaction = self._make_reaction(started) if self._make_reaction is not None else None
+        return DetectorHost(started, self._make(started), self._settings, reaction)
 
 
 class _Floor:
     """All open sessions of one run."""
 
-    def __init__(
-        self,
-        ctx: Ctx,
-        make: Callable[[SessionStarted], Sequence[Detector]],
-        settings: HostSettings,
-    ) -> None:
+    def __init__(self, ctx: Ctx, make_host: Callable[[SessionStarted], DetectorHost]) -> None:
         self._ctx = ctx
-        self._make = make
-        self._settings = settings
+        self._make_host = make_host
         self._hosts: dict[str, DetectorHost] = {}
 
     def open_sessions(self) -> Collection[str]:
@@ -71,8 +81,7 @@ class _Floor:
 
     def _feed(self, event: Event) -> list[Outcome]:
         if isinstance(event, SessionStarted):
-            host = DetectorHost(event, self._make(event), self._settings)
-            self._hosts.setdefault(event.session_id, host)
+            self._hosts.setdefault(event.session_id, self._make_host(event))
             return []
         known = self._hosts.get(event.session_id)
         return [] if known is None else known.feed(event)
@@ -88,3 +97,9 @@ class _Floor:
         for outcome in outcomes:
             if isinstance(outcome, MomentDetected):
                 self._ctx.meter.count("clipthat_detectors_moments_total", kind=outcome.kind)
+            elif isinstance(outcome, ReactionLearned):
+                self._ctx.meter.gauge(
+                    "clipthat_detectors_reaction_seconds",
+                    outcome.delay_s,
+                    channel=outcome.channel_id,
+                )

@@ -18,14 +18,16 @@ from bus.events import (
     LoudnessMeasured,
     MomentDetected,
     MomentsSettled,
+    ReactionLearned,
     SessionEnded,
     SessionStarted,
     SpeechHeard,
 )
 from detectors.port import Detector
+from detectors.reaction import Reaction
 from detectors.settings import HostSettings
 
-Outcome = MomentDetected | MomentsSettled
+Outcome = MomentDetected | MomentsSettled | ReactionLearned
 
 _SLACK_S = 0.001
 """Two ways of adding up the same durations may differ by this much."""
@@ -43,8 +45,11 @@ class DetectorHost:
         started: SessionStarted,
         detectors: Sequence[Detector],
         settings: HostSettings | None = None,
+        reaction: Reaction | None = None,
     ) -> None:
         self._started = started
+        self._reaction = reaction
+        self._opened = False
         self._detectors = tuple(detectors)
         self._settings = settings or HostSettings()
         live = started.kind == "live"
@@ -125,7 +130,7 @@ class DetectorHost:
             self._chat_mark = math.inf
 
     def _drain(self) -> list[Outcome]:
-        out: list[Outcome] = []
+        out = self._open()
         while (event := self._next()) is not None:
             out += self._tell(event)
         while self.waiting > self._settings.waiting_max:
@@ -140,6 +145,14 @@ class DetectorHost:
             out.append(self._settled(self._ended.media_s, final=True))
         return out
 
+    def _open(self) -> list[Outcome]:
+        """Say, before anything else, what earlier sessions have taught."""
+        if self._opened or self._reaction is None:
+            return []
+        self._opened = True
+        learned = self._reaction.opening()
+        return [] if learned is None else [learned, *self._ask(learned)]
+
     def _next(self) -> Event | None:
         """Pop the event that is certainly the next one, whatever arrives later."""
         feature_s = self._features[0][0] if self._features else self._features_mark
@@ -153,6 +166,13 @@ class DetectorHost:
     def _tell(self, event: Event) -> list[Outcome]:
         if isinstance(event, MomentsSettled):
             return [event]
+        told = self._ask(event)
+        learned = self._reaction.feed(event) if self._reaction is not None else None
+        if learned is not None:
+            told += [learned, *self._ask(learned)]
+        return told
+
+    def _ask(self, event: Event) -> list[Outcome]:
         moments: list[Outcome] = []
         for detector in self._detectors:
             if isinstance(event, detector.wants):

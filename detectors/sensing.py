@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar, TypeVarTuple
 
 from bus.events import (
@@ -65,6 +65,7 @@ class Sensing:
         self._ear = Ear(tools.settings)
         self._is_live = started is None or started.kind == "live"
         self._words_key = None if started is None else started.words_key
+        self._words_zero_s = 0.0 if started is None else started.vod_start_s
         self._words: SubtitleWords | None = None
         self._init: tuple[str, bytes] | None = None
         self._frame_tries = 0
@@ -87,6 +88,12 @@ class Sensing:
             events: list[Event] = []
             words = await self._subtitles(segment)
             loudness = gap(segment)
+        elif segment.muted:
+            # The ear hears nothing of it, so that its silence changes no measure of what is usual.
+            events = await self._frames(segment, await self._look(media))
+            words = await self._subtitles(segment)
+            loudness = gap(segment)
+            self._count("muted")
         else:
             await self._warm(media)
             heard, seen = await self._open(media)
@@ -151,15 +158,10 @@ class Sensing:
         await self._tools.spotter.hear(segment.session_id, pieces)
 
     async def _open(self, media: SegmentBytes) -> tuple[Heard, Seen | None]:
-        segment, settings = media.segment, self._tools.settings
-        if frame_is_due(segment.channel_id, segment.media_s, segment.end_s, settings.frame_every_s):
-            self._frame_tries = _FRAME_TRIES
-        seen = None
+        segment = media.segment
         async with self._tools.turns.turn(live=self._is_live):
             heard = await self._in_thread(self._ear.hear, media)
-            if self._frame_tries > 0:
-                seen = await self._in_thread(see, media, settings)
-        self._frame_tries = 0 if seen is not None else max(0, self._frame_tries - 1)
+        seen = await self._look(media)
         if heard.packet_errors:
             self._tools.meter.count("clipthat_senses_packet_errors_total", heard.packet_errors)
         self._count(heard.problem or "heard")
@@ -169,6 +171,18 @@ class Sensing:
                 extra={"session": segment.session_id, "epoch": segment.epoch, "seq": segment.seq},
             )
         return heard, seen
+
+    async def _look(self, media: SegmentBytes) -> Seen | None:
+        """Return the segment's picture, when one is due."""
+        segment, settings = media.segment, self._tools.settings
+        if frame_is_due(segment.channel_id, segment.media_s, segment.end_s, settings.frame_every_s):
+            self._frame_tries = _FRAME_TRIES
+        if self._frame_tries == 0:
+            return None
+        async with self._tools.turns.turn(live=self._is_live):
+            seen = await self._in_thread(see, media, settings)
+        self._frame_tries = 0 if seen is not None else self._frame_tries - 1
+        return seen
 
     async def _in_thread(self, work: Callable[[*_Args], _Answer], *args: *_Args) -> _Answer:
         loop = asyncio.get_running_loop()
@@ -202,7 +216,14 @@ class Sensing:
             return ()
         if self._words is None:
             self._words = await self._load_words(self._words_key)
-        return self._words.between(segment.media_s, segment.end_s)
+        zero_s = self._words_zero_s
+        words = self._words.between(segment.media_s + zero_s, segment.end_s + zero_s)
+        if not zero_s:
+            return words
+        return tuple(
+            replace(word, start_s=word.start_s - zero_s, end_s=word.end_s - zero_s)
+            for word in words
+        )
 
     async def _load_words(self, key: str) -> SubtitleWords:
         try:

@@ -135,7 +135,8 @@ class ChatSpikeSettings:
     refractory_s: float = 15.0
     """Least time between the peaks of two bursts."""
     reaction_s: float = 12.0
-    """From what happened to the peak of chat: the viewers' delay and their typing."""
+    """From what happened to the end of chat's liveliest stretch, where chat is as slow as usual;
+    what is learned of a channel's own delay (`reaction`) is added or taken off."""
     before_s: float = 15.0
     """How far before what happened the moment begins."""
     after_min_s: float = 5.0
@@ -161,7 +162,8 @@ class ClipCommandSettings:
     gather_s: float = 6.0
     """Commands within this time after the first ask for the same moment."""
     reaction_s: float = 12.0
-    """From what happened to the command: the viewers' delay and their typing."""
+    """From what happened to the command, where chat is as slow as usual; what is learned of a
+    channel's own delay (`reaction`) is added or taken off."""
     before_s: float = 18.0
     """How far before what happened the moment begins."""
     after_s: float = 5.0
@@ -173,6 +175,53 @@ class ClipCommandSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ReactionSettings:
+    """How a channel's own delay is learned: from a sharp sound to the middle of chat's answer."""
+
+    enabled: bool = True
+    """Learn it; otherwise each channel's chat is taken to be as slow as usual."""
+    usual_s: float = 5.0
+    """Delay that is assumed at first. The middle of a burst lies 7 s before the end of its
+    liveliest stretch (median of 562 bursts), which is taken to come 12 s after what happened."""
+    delay_min_s: float = 1.0
+    """No delay is taken to be shorter."""
+    delay_max_s: float = 32.0
+    """No delay is taken to be longer."""
+    command_after_s: float = 5.0
+    """Clip commands come so much later than the middle of the same answer (40 in real chat)."""
+    prior_answers: float = 3.0
+    """What is assumed at first counts as much as so many answers."""
+    prior_spread_s: float = 4.0
+    """How far off what is assumed at first may well be."""
+    answers_min: float = 5.0
+    """Least answers, faded by their age, that agree on a delay before it is believed."""
+    stands_out_min: float = 3.5
+    """Least rise of those answers above chance, in deviations."""
+    smooth_s: float = 1.5
+    """Answers that differ by about this much agree."""
+    half_life_s: float = 1800.0
+    """After this much media an answer counts half."""
+    step_s: float = 0.5
+    """The estimate is told again when it has moved by this much, or rests on twice as much."""
+    answer_apart_s: float = 15.0
+    """Commands closer than this belong to the same answer."""
+    onset_apart_s: float = 5.0
+    """Onsets closer than this are one event."""
+    calm_s: float = 2.0
+    """Before an onset it was calm for at least this long."""
+    rise_min_db: float = 6.0
+    """Least rise above the usual loudness."""
+    deviations_min: float = 2.0
+    """Least rise in robust standard deviations of the usual loudness."""
+    baseline_s: float = 180.0
+    """How much of the past the channel's usual loudness is taken from."""
+    warmup_s: float = 30.0
+    """Media seconds that must have been heard before anything counts as an onset."""
+    spread_min_db: float = 2.0
+    """Least spread that the usual loudness is taken to have."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DetectorsSettings:
     """All detectors and their host."""
 
@@ -181,6 +230,7 @@ class DetectorsSettings:
     clip_command: ClipCommandSettings = field(default_factory=ClipCommandSettings)
     spoken_phrase: SpokenPhraseSettings = field(default_factory=SpokenPhraseSettings)
     excitement: ExcitementSettings = field(default_factory=ExcitementSettings)
+    reaction: ReactionSettings = field(default_factory=ReactionSettings)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

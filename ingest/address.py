@@ -11,10 +11,14 @@ from typing import Protocol
 class Resolved:
     """What was found behind an address."""
 
-    url: str
+    url: str = field(repr=False)
     """Of the multivariant or media playlist."""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """To be sent with each request for the playlists and segments."""
+    playlist: bytes = field(default=b"", repr=False)
+    """What lies at `url`, when it has been read already."""
+    fleeting: bool = False
+    """Whatever the playlists name dies soon: no segment can be read again later."""
     broadcast_id: str = ""
     """The platform's name for this broadcast or VOD; empty when it has none."""
     title: str = ""

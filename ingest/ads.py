@@ -11,6 +11,7 @@ from ingest.segment import Segment
 OPEN_SPAN_S = 60.0
 """An ad without a length holds no longer than this: a stale tag must not hide the stream."""
 _EDGE_S = 0.05
+_CLASSES = ("twitch-stitched-ad", "twitch-ad-quartile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,8 @@ class AdSpan:
 
 
 def read_ad_span(attributes: Mapping[str, str]) -> AdSpan | None:
-    """Return the span of a DATERANGE that marks a stitched ad, None for any other."""
-    marked = attributes.get("CLASS") == "twitch-stitched-ad" or attributes.get("ID", "").startswith(
+    """Return the span of a DATERANGE that marks a stitched ad or a part of one, else None."""
+    marked = attributes.get("CLASS") in _CLASSES or attributes.get("ID", "").startswith(
         "stitched-ad-"
     )
     start_s = read_date(attributes.get("START-DATE", ""))
@@ -48,7 +49,7 @@ def mark_ads(segments: Iterable[Segment], spans: Sequence[AdSpan]) -> list[Segme
 
 
 def _is_ad(segment: Segment, spans: Sequence[AdSpan]) -> bool:
-    if segment.title.startswith("Amazon"):
+    if "Amazon" in segment.title:
         return True
     date_s = segment.pdt_s
     return date_s is not None and any(span.holds(date_s) for span in spans)

@@ -1,7 +1,9 @@
 """What to read next: folds successive reloads of a live playlist into steps.
 
 Law: each listed segment becomes exactly one step, in order; what a reload no longer lists becomes
-one `Lost`; an older playlist than the one before (a stale edge) changes nothing.
+one `Lost`; an older playlist than the one before (a stale edge) changes nothing. A list from
+another address may count its segments otherwise: it goes on by dates, and what was seen by date
+is never taken twice.
 """
 
 from __future__ import annotations
@@ -21,6 +23,10 @@ _SAME_DATE_S = 0.25
 _MOVED_S = 2.0
 """A known number with a date this much newer is a new segment, not another edge's clock."""
 _REMEMBERED = 600
+_HOLE_S = 0.75
+"""Dates that lie further apart than this leave a hole."""
+_PATIENCE_MAX = 3
+"""Finding the stream anew is tried at longer and longer intervals, up to so many times as long."""
 
 Verdict = Literal["go", "resolve", "stalled", "lost"]
 
@@ -31,7 +37,7 @@ class Take:
 
     segment: Segment
     restart: bool = False
-    """The media sequence begins anew here."""
+    """From here on the list counts otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +72,34 @@ class Cursor:
         self._failures = 0
         self._advanced_s = now_s
         self._resolved_s = now_s
+        self._resolves = 0
+        self._until_date_s: float | None = None
+        self._by_date = False
         self._told_stalled = False
         self.ended = False
         """The last reload held an end mark: nothing will be added."""
         if resume is not None:
             self._next = resume.seq + 1
             self._last_date_s = resume.pdt_s
+            self._until_date_s = _told_until(resume)
+            self._by_date = self._until_date_s is not None
             self._advanced_s = now_s - resume.age_s
 
-    def feed(self, playlist: MediaPlaylist, now_s: float) -> list[Step]:
-        """Take a reload in; return what follows, in order."""
+    def feed(self, playlist: MediaPlaylist, now_s: float, *, elsewhere: bool = False) -> list[Step]:
+        """Take a reload in; return what follows, in order.
+
+        `elsewhere`: it comes from another address than the one before.
+        """
         self._failures = 0
+        if elsewhere and self._until_date_s is not None:
+            self._by_date = True
         self._target_s = playlist.target_s
         self.ended = playlist.ended
         steps = self._steps(playlist, now_s)
         self._changed = any(isinstance(step, Take) for step in steps)
         if self._changed:
             self._advanced_s = now_s
+            self._resolves = 0
             self._told_stalled = False
         for step in steps:
             if isinstance(step, Take):
@@ -94,22 +111,25 @@ class Cursor:
         self._failures += 1
 
     def resolved(self, now_s: float) -> None:
-        """Note that the variants are being read again."""
+        """Note that the stream is being looked for anew."""
         self._resolved_s = now_s
+        self._resolves += 1
 
     def reload_in_s(self, spread: float) -> float:
         """Return how long to wait for the next reload; `spread` lies within -1 and 1."""
         settings = self._settings
         if self._failures:
             base_s = settings.backoff_first_s * 2.0 ** min(self._failures - 1, 10)
-            return min(base_s, settings.backoff_max_s)
+            spread = 1 + settings.reload_jitter * spread
+            return min(base_s, settings.backoff_max_s) * spread
         base_s = self._last_duration_s if self._changed else self._target_s / 2
         base_s = min(base_s, self._target_s) * (1 + settings.reload_jitter * spread)
         return max(base_s, settings.reload_floor_s)
 
     def may_resolve(self, now_s: float) -> bool:
-        """Tell whether the variants may be read again by now."""
-        return now_s - self._resolved_s >= self._settings.resolve_every_s
+        """Tell whether the stream may be looked for anew by now; rarer while nothing new comes."""
+        times = min(max(1, self._resolves), _PATIENCE_MAX)
+        return now_s - self._resolved_s >= times * self._settings.resolve_every_s
 
     def verdict(self, now_s: float) -> Verdict:
         """Judge how long nothing new has come; `stalled` is told once for each stall."""
@@ -133,6 +153,8 @@ class Cursor:
             return []
         if self._next is None:
             return [Take(s) for s in newest(playlist.segments, self._settings.start_back_s)]
+        if self._by_date and all(s.pdt_s is not None for s in playlist.segments):
+            return self._steps_by_date(playlist)
         if self._begins_anew(playlist):
             return self._restart(playlist, now_s)
         fresh = [s for s in playlist.segments if s.seq >= self._next]
@@ -152,6 +174,39 @@ class Cursor:
                     until_pdt_s=fresh[0].pdt_s,
                     reason="outage" if self.idle_s(now_s) > 3 * playlist.target_s else "late",
                     detail=f"{count} segments were never listed",
+                ),
+            )
+        return steps
+
+    def _steps_by_date(self, playlist: MediaPlaylist) -> list[Step]:
+        """Find the place in a list that may count otherwise; wait while it lags behind."""
+        until_s, known = self._until_date_s, self._next
+        assert until_s is not None  # it goes by dates
+        assert known is not None
+        unseen = [s for s in playlist.segments if _middle_s(s) > until_s]
+        unseen = newest(unseen, self._settings.start_back_s)
+        if not unseen:
+            return []
+        self._by_date = False
+        first, *others = unseen
+        hole_s = (first.pdt_s or 0.0) - until_s
+        hole = hole_s > _HOLE_S
+        # A gap takes the number before what follows it, which must be free.
+        clash = first.seq < known or (hole and first.seq == known)
+        steps: list[Step] = [
+            Take(first, restart=clash or first.seq != known),
+            *(Take(segment) for segment in others),
+        ]
+        if clash or hole:
+            steps.insert(
+                0,
+                Lost(
+                    seq=first.seq - 1,
+                    duration_s=max(0.0, hole_s),
+                    until_pdt_s=first.pdt_s,
+                    reason="outage" if hole_s > 3 * playlist.target_s else "late",
+                    detail="what lies between two lists was never listed",
+                    restart=clash,
                 ),
             )
         return steps
@@ -196,8 +251,22 @@ class Cursor:
         self._next = segment.seq + 1
         self._last_duration_s = segment.duration_s
         self._paths.append(segment.path)
+        self._until_date_s = None
         if segment.pdt_s is not None:
             self._last_date_s = segment.pdt_s
+            self._until_date_s = segment.pdt_s + segment.duration_s
+
+
+def _middle_s(segment: Segment) -> float:
+    """Date of a segment's middle: dates of one moment differ a little from list to list."""
+    return (segment.pdt_s or 0.0) + segment.duration_s / 2
+
+
+def _told_until(resume: Resume) -> float | None:
+    """Return the date at which the told media ends, None when that is not known."""
+    if resume.pdt_s is None or resume.media_s is None:
+        return None
+    return resume.pdt_s + resume.media_end_s - resume.media_s
 
 
 def newest(segments: Sequence[Segment], span_s: float) -> list[Segment]:

@@ -8,7 +8,7 @@ from bus.events import SessionStarted
 from bus.ports import Bus, Record
 from ingest.session_log import SessionLog
 
-_TOPICS = ("sessions", "segments", "chat", "usage")
+_TOPICS = ("sessions", "segments", "chat", "moments", "usage")
 _BATCH = 1000
 
 

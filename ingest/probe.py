@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ingest.continuity import Probe
-from ingest.errors import BadSegment
+from ingest.errors import AccessDenied, BadSegment
 from ingest.fmp4 import looks_like_mp4, probe_fmp4
 from ingest.ts import probe_ts
 
+_ERROR_BYTES = 1000
 _SHORT_SHARE = 0.5
 _SHORT_SLACK_S = 0.5
 
@@ -20,6 +21,7 @@ def probe_segment(body: bytes, init: bytes | None, listed_s: float) -> Probe:
         listed_s: the duration that its playlist announced.
 
     Raises:
+        AccessDenied: it is an object store's refusal.
         BadSegment: it is empty, an error page, of another kind, or far shorter than announced.
     """
     if not body:
@@ -32,6 +34,8 @@ def probe_segment(body: bytes, init: bytes | None, listed_s: float) -> Probe:
         except IndexError as error:
             raise BadSegment("a box of the segment is cut short") from error
     else:
+        if body[:1] == b"<" and b"<Code>AccessDenied</Code>" in body[:_ERROR_BYTES]:
+            raise AccessDenied("the segment's place denies access")
         if body[:1] == b"<":
             raise BadSegment("the segment is an error page")
         probe = probe_ts(body)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+_MUTED = re.compile(r"-(?:un)?muted(\.(?:ts|mp4|m4s))\Z")
+_AFTER_PATH = re.compile(r"(?=[?#])")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,9 +86,10 @@ class Segment:
     @property
     def muted(self) -> bool:
         """A VOD segment whose sound was taken off."""
-        return self.path.endswith(("-muted.ts", "-unmuted.ts"))
+        return _MUTED.search(self.path) is not None
 
     @property
     def fetch_uri(self) -> str:
         """The address to read: a VOD lists `-unmuted.ts`, but only `-muted.ts` may be read."""
-        return self.uri.replace("-unmuted.ts", "-muted.ts")
+        path, *more = _AFTER_PATH.split(self.uri, maxsplit=1)
+        return _MUTED.sub(r"-muted\1", path) + "".join(more)

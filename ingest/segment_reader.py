@@ -6,12 +6,13 @@ Law: a segment is returned whole and looked at, or not at all.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bus.events import MissingReason, SourceRef
 from bus.ports import Meter
 from ingest.continuity import Probe
-from ingest.errors import BadSegment, SourceGone
+from ingest.errors import AccessDenied, BadSegment, SourceGone
 from ingest.fmp4 import is_init
 from ingest.playlist_reader import Web
 from ingest.probe import probe_segment
@@ -32,6 +33,7 @@ _CACHED = 8
 _KEY_BYTES = 16
 _INIT_BYTES_MAX = 4_000_000
 _ABSENT = (403, 404, 410)
+_DENIED = (401, 403, 410)
 _ORIGIN_AWAY = (429, 502, 503, 504)
 
 
@@ -51,20 +53,32 @@ class Unread:
 
     reason: MissingReason
     detail: str
+    denied: bool = False
+    """The server does not let it be read under this address; another one may open it."""
 
 
 class SegmentReader:
     """Reads one stream's segments."""
 
     def __init__(
-        self, web: Web, timer: Timer, settings: IngestSettings, meter: Meter, outage_s: float
+        self,
+        web: Web,
+        timer: Timer,
+        settings: IngestSettings,
+        meter: Meter,
+        outage_s: float,
+        headers: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """`outage_s`: how long to wait for an origin that is away, beyond the usual deadline."""
+        """`outage_s`: how long to wait for an origin that is away, beyond the usual deadline.
+
+        `headers` returns what is to be sent with each request, as it stands at that moment.
+        """
         self._web = web
         self._timer = timer
         self._settings = settings
         self._meter = meter
         self._outage_s = outage_s
+        self._headers = headers
         self._keys: OrderedDict[str, bytes] = OrderedDict()
         self._inits: OrderedDict[InitSection, bytes] = OrderedDict()
 
@@ -112,7 +126,8 @@ class SegmentReader:
         waits = self._settings.segment_retries_s
         if isinstance(error, FetchRefused | FetchTooLarge):
             return None
-        if isinstance(error, FetchStatus) and error.status in _ABSENT:
+        absent = isinstance(error, FetchStatus) and error.status in _ABSENT
+        if absent or isinstance(error, AccessDenied):
             waits = waits[:1]
         return waits[tries - 1] if tries <= len(waits) else None
 
@@ -123,6 +138,7 @@ class SegmentReader:
             timeout_s=timeout_s,
             offset=segment.offset,
             length=segment.length,
+            headers=self._headers(),
         )
         body = await self._open(answer.body, segment.key, segment.seq, timeout_s)
         init = None
@@ -138,7 +154,9 @@ class SegmentReader:
             return body
         secret = self._keys.get(key.uri)
         if secret is None:
-            answer = await self._web.get(key.uri, max_bytes=1024, timeout_s=timeout_s)
+            answer = await self._web.get(
+                key.uri, max_bytes=1024, timeout_s=timeout_s, headers=self._headers()
+            )
             secret = answer.body
             if len(secret) != _KEY_BYTES:
                 raise BadSegment(f"the key is {len(secret)} bytes long, not {_KEY_BYTES}")
@@ -161,6 +179,7 @@ class SegmentReader:
             timeout_s=timeout_s,
             offset=section.offset,
             length=section.length,
+            headers=self._headers(),
         )
         body = await self._open(answer.body, section.key, seq, timeout_s)
         if not is_init(body):
@@ -193,10 +212,13 @@ def _is_away(error: Exception) -> bool:
 
 def _unread(error: Exception) -> Unread:
     detail = str(error) or "no answer in time"
+    if isinstance(error, AccessDenied):
+        return Unread("missing", detail, denied=True)
     if isinstance(error, BadSegment | FetchTruncated | FetchTooLarge):
         return Unread("corrupt", detail)
     if isinstance(error, FetchStatus | FetchRefused):
-        return Unread("missing", detail)
+        denied = isinstance(error, FetchStatus) and error.status in _DENIED
+        return Unread("missing", detail, denied)
     return Unread("late", detail)
 
 

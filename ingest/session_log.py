@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Any
+from typing import Any, Literal
 
 from bus.events import (
     ChatWindow,
     Event,
     MinuteWatched,
+    ReactionLearned,
     SegmentMissing,
     SegmentStored,
     SessionEnded,
@@ -37,6 +38,9 @@ class SessionLog:
         """Unix time at which the last of its events was published."""
         self.stored: deque[SegmentStored] = deque(maxlen=_STORED_KEPT)
         """The newest stored segments."""
+        self.reaction_s = started.reaction_s
+        """How long its chat took to answer, by the latest that was learned; None: unknown."""
+        self._reaction_at_s = -math.inf
         self.minutes = MinuteCount()
         self._due: list[tuple[int, float]] = []
         self._told: set[int] = set()
@@ -64,6 +68,10 @@ class SessionLog:
                 self.chat_until_s = max(self.chat_until_s, end_s)
             case MinuteWatched():
                 self._told.add(event.minute)
+            case ReactionLearned():
+                if event.media_s >= self._reaction_at_s:
+                    self._reaction_at_s = event.media_s
+                    self.reaction_s = event.delay_s
             case SessionEnded():
                 self.ended = True
             case _:
@@ -96,8 +104,8 @@ class SessionLog:
         """Return the full minutes (minute, media second) that were never published."""
         return [(minute, at_s) for minute, at_s in self._due if minute not in self._told]
 
-    def lost(self) -> list[Event]:
-        """Return the events that end the session as lost: unread chat seconds, then its end."""
+    def closing(self, reason: Literal["ended", "lost"]) -> list[Event]:
+        """Return the events that end a session nobody writes: unread chat seconds, then its end."""
         names: dict[str, Any] = {
             "tenant_id": self.started.tenant_id,
             "channel_id": self.started.channel_id,
@@ -118,7 +126,7 @@ class SessionLog:
                 chat_until_s=until_s,
                 stored_s=self.minutes.stored_s,
                 missing_s=self.missing_s,
-                reason="lost",
+                reason=reason,
             )
         )
         return events

@@ -100,6 +100,7 @@ class SessionWriter:
             size_bytes=len(segment.body),
             sense_only=segment.sense_only,
             source_ref=segment.source_ref,
+            muted=segment.muted,
         )
         self._ctx.meter.count("clipthat_segments_total", outcome="stored")
         self._ctx.meter.count("clipthat_segment_bytes_total", by=len(segment.body))
@@ -142,6 +143,7 @@ class SessionWriter:
         chat_until_s = 0.0
         if self._chat is not None:
             self._batch += await self._chat.finish(past.media_end_s)
+            self._tell_of_chat(self._chat, past.media_end_s)
             chat_until_s = self._chat.until_s
         self._batch.append(
             SessionEnded(
@@ -199,8 +201,13 @@ class SessionWriter:
         self._add_minutes(full_minutes)
         if self._chat is not None:
             self._batch += await self._chat.close_until(event.end_s)
+            self._tell_of_chat(self._chat, event.end_s)
         if self._started.kind == "live" or self._segments_waiting >= self._settings.batch_segments:
             await self.flush()
+
+    def _tell_of_chat(self, chat: ChatWriter, media_s: float) -> None:
+        for told in chat.take_notices():
+            self.notice(Notice(reason=told.reason, detail=told.detail, media_s=media_s))
 
     def _add_minutes(self, minutes: list[tuple[int, float]]) -> None:
         for minute, media_s in minutes:

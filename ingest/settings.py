@@ -50,13 +50,14 @@ class IngestSettings:
     edge_segments: int = 3
     """A live reader that has fallen behind the whole playlist goes on with this many newest."""
     resolve_after_s: float = 6.0
-    """No new segment for this long (or 3 × the target duration): read the variants again."""
+    """No new segment for this long (or 3 × the target duration): look for the stream anew."""
     resolve_every_s: float = 10.0
-    """The variants are read again at most this often."""
+    """The stream is looked for anew at most this often; rarer while nothing new comes."""
     stalled_after_s: float = 20.0
     """No new segment for this long: the channel is told to be stalled."""
     lost_after_s: float = 90.0
-    """No new segment for this long: the session ends. A restart within it continues the session."""
+    """No new segment for this long: the session ends. A restart within it continues the session.
+    A broadcast that Twitch names may be away for `twitch.flap_s`."""
     vod_outage_s: float = 90.0
     """A VOD's origin may be away this long; then the watch stops, and can be resumed."""
     history_quiet_s: float = 0.3

@@ -24,11 +24,15 @@ class SourceInfo:
     """The address or path as a person wrote it."""
     broadcast_id: str
     """Names one broadcast, VOD or file: the same thing opened again has the same id."""
+    broadcast_named: bool = False
+    """The platform has named the live broadcast: it keeps its id through outages."""
     duration_s: float | None = None
     wall_start_s: float | None = None
     """Unix time of media second zero."""
     has_audio: bool | None = None
     has_video: bool | None = None
+    vod_start_s: float = 0.0
+    """Where media second zero stands in the whole VOD or file; `duration_s` counts from there."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +51,7 @@ class SourceSegment:
     pdt_s: float | None = None
     sense_only: bool = False
     source_ref: SourceRef | None = None
+    muted: bool = False
 
     @property
     def end_s(self) -> float:

@@ -40,7 +40,7 @@ class Timeline:
         probe: Probe,
         body: bytes,
         init: bytes | None,
-        source_ref: SourceRef,
+        source_ref: SourceRef | None,
     ) -> list[Pulled]:
         """Place a segment that was read whole."""
         told, media_s = self._place(listed)
@@ -58,6 +58,7 @@ class Timeline:
                 body=body,
                 init=init,
                 source_ref=source_ref,
+                muted=listed.muted,
             )
         )
         return told

@@ -16,6 +16,7 @@ from bus.events import SessionStarted, stable_id
 from bus.stage import Ctx
 from ingest.chat.absent import AbsentChat
 from ingest.chat.log import ChatLog
+from ingest.chat.part_chat import PartChat
 from ingest.chat.settings import ChatSettings
 from ingest.chat.source import ChatSource
 from ingest.chat.window import ChatWindows
@@ -35,6 +36,7 @@ from ingest.source import (
     SourceInfo,
     SourceSegment,
 )
+from ingest.span import clock
 from store.errors import StorageFull
 from store.objects import Objects
 
@@ -55,6 +57,8 @@ class WatchTarget:
     clips_max: int | None = None
     """The best N of the whole session; None: clip as it goes."""
     words_key: str | None = None
+    shape: str = ""
+    """Whatever else shapes the result: another shape of the same recording is another session."""
     stop_after_s: float | None = None
     """End the session this long after it began, by the clock on the wall."""
 
@@ -73,8 +77,12 @@ class Watch:
         stop: asyncio.Event,
         *,
         chat_settings: ChatSettings | None = None,
+        flap_s: float = 0.0,
     ) -> None:
-        """`clock` tells Unix seconds; `stop` is set when a person wants the session to end."""
+        """`clock` tells Unix seconds; `stop` is set when a person wants the session to end.
+
+        `flap_s`: how long a broadcast that the platform names may be away, as in `HlsLive`.
+        """
         self._target = target
         self._source = source
         self._chat = chat
@@ -83,8 +91,11 @@ class Watch:
         self._clock = clock
         self._stop = stop
         self._chat_settings = chat_settings or ChatSettings()
+        self._flap_s = flap_s
         self.session_id: str | None = None
         """The session that is being watched, once it is known."""
+        self.watching = asyncio.Event()
+        """Set once it is."""
 
     @property
     def name(self) -> str:
@@ -99,14 +110,15 @@ class Watch:
             SourceGone: it cannot be reached now; running again resumes.
             StorageFull: no space is left; running again resumes.
         """
-        target = self._target
-        logs = await read_history(
-            ctx.bus, target.tenant_id, target.channel_id, self._settings.history_quiet_s
-        )
-        await self._end_lost(ctx, logs)
+        # A channel that is offline is looked at often, and reading the log is dear: only once there
+        # is something to watch.
         info = await self._source.describe()
+        logs = await self._history(ctx)
+        await self._end_lost(ctx, logs)
+        await self._end_other_broadcasts(ctx, info, logs)
         past, resumed = self._session(info, logs)
         self.session_id = past.started.session_id
+        self.watching.set()
         if past.ended:
             log.info("session has ended before", extra={"session_id": self.session_id})
             return
@@ -119,6 +131,21 @@ class Watch:
                 async with pace_of(ctx.bus, self.session_id) as pace:
                     await self._watch(ctx, past, writer, pace)
 
+    async def end_lost(self, ctx: Ctx) -> bool:
+        """End live sessions that nobody has carried on for too long; return whether none is open.
+
+        For a channel that is away: `run` does the same when it is back.
+        """
+        logs = await self._history(ctx)
+        await self._end_lost(ctx, logs)
+        return all(each.ended or each.started.kind != "live" for each in logs.values())
+
+    async def _history(self, ctx: Ctx) -> dict[str, SessionLog]:
+        target = self._target
+        return await read_history(
+            ctx.bus, target.tenant_id, target.channel_id, self._settings.history_quiet_s
+        )
+
     async def _end_lost(self, ctx: Ctx, logs: dict[str, SessionLog]) -> None:
         """End live sessions that nobody has carried on for too long, and all but the newest."""
         running = [s for s in logs.values() if not s.ended and s.started.kind == "live"]
@@ -126,8 +153,23 @@ class Watch:
         for index, session in enumerate(running):
             silent_s = now_s - session.last_heard_s
             newer = index < len(running) - 1
-            if newer or session.empty or silent_s >= self._settings.lost_after_s:
-                await ctx.bus.publish(session.lost())
+            limit_s = self._settings.lost_after_s
+            if session.started.broadcast_id:
+                limit_s = max(limit_s, self._flap_s)
+            if newer or session.empty or silent_s >= limit_s:
+                await ctx.bus.publish(session.closing("lost"))
+                session.ended = True
+
+    async def _end_other_broadcasts(
+        self, ctx: Ctx, info: SourceInfo, logs: dict[str, SessionLog]
+    ) -> None:
+        """End live sessions in whose place the platform says that another broadcast is on."""
+        if not info.broadcast_named:
+            return
+        for session in logs.values():
+            known = session.started.broadcast_id
+            if not session.ended and known and known != info.broadcast_id:
+                await ctx.bus.publish(session.closing("ended"))
                 session.ended = True
 
     def _session(self, info: SourceInfo, logs: dict[str, SessionLog]) -> tuple[SessionLog, bool]:
@@ -137,7 +179,8 @@ class Watch:
             for session in reversed(logs.values()):
                 if not session.ended and session.started.kind == "live":
                     return session, True
-        session_id = stable_id(target.tenant_id, target.channel_id, info.broadcast_id)
+        named = (info.broadcast_id, target.shape) if target.shape else (info.broadcast_id,)
+        session_id = stable_id(target.tenant_id, target.channel_id, *named)
         if info.kind != "live" and session_id in logs:
             return logs[session_id], True
         again = 0
@@ -149,7 +192,7 @@ class Watch:
             channel_id=target.channel_id,
             session_id=session_id,
             kind=info.kind,
-            title=target.title or info.title,
+            title=(target.title or info.title) + _part_of(info),
             source=info.source,
             wall_start_s=info.wall_start_s,
             duration_s=info.duration_s,
@@ -157,6 +200,9 @@ class Watch:
             words_key=target.words_key,
             clips_max=target.clips_max,
             started_at_s=self._clock(),
+            broadcast_id=info.broadcast_id if info.broadcast_named else "",
+            reaction_s=_learned_s(logs),
+            vod_start_s=info.vod_start_s,
         )
         return SessionLog(started), False
 
@@ -165,8 +211,10 @@ class Watch:
         if not past.started.has_chat:
             yield None
             return
-        chat = self._chat or AbsentChat(past.chat_until_s)
         started = past.started
+        chat = self._chat or AbsentChat(past.chat_until_s)
+        if self._chat is not None and started.kind != "live":
+            chat = PartChat(self._chat, started.vod_start_s, past.chat_until_s)
         windows = ChatWindows(
             tenant_id=started.tenant_id,
             channel_id=started.channel_id,
@@ -275,5 +323,18 @@ class Watch:
         return after_s is not None and self._clock() - past.started.started_at_s >= after_s
 
 
+def _part_of(info: SourceInfo) -> str:
+    """Return what a part of a recording is told from the whole by; empty for the whole."""
+    if not info.vod_start_s:
+        return ""
+    return f" from {clock(info.vod_start_s)}"
+
+
 async def _one(pulls: AsyncGenerator[Pulled, None]) -> Pulled:
     return await anext(pulls, SourceEnd(reason="ended"))
+
+
+def _learned_s(logs: dict[str, SessionLog]) -> float | None:
+    """Return how long the channel's chat took to answer when that was known last."""
+    known = [each.reaction_s for each in logs.values() if each.reaction_s is not None]
+    return known[-1] if known else None

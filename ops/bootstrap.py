@@ -6,7 +6,7 @@ Law: nothing outside this module chooses an implementation.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +22,16 @@ from clipper.stage import Clipper
 from detectors.detection import Detection
 from detectors.host import DetectorHost
 from detectors.port import Detector
-from detectors.registry import make_detectors
+from detectors.reaction import Reaction
+from detectors.registry import make_detectors, make_reaction
 from detectors.senses import Senses
+from ingest.chat.irc_hub import IrcHubs
 from ingest.ring_sweep import RingSweep
+from ingest.twitch.resolver import TwitchResolver
 from ops.errors import OpsError
 from ops.metrics import PrometheusMeter
 from ops.settings import Settings
+from ops.watchlist import read_place
 from render.stages import Renderer, RenderQueue
 from store.errors import StoreError
 from store.feature_log import FeatureLog
@@ -36,7 +40,9 @@ from store.objects import Objects
 from store.obstore_objects import open_objects
 from store.state.recorder import Recorder
 from store.state.state import State
+from store.state.watchlist import Listed
 from web.app import make_app
+from web.connect import TwitchAccess
 from web.health import Health
 from web.stage import Web
 
@@ -51,6 +57,8 @@ class Parts:
     fetcher: Fetcher
     state: State
     meter: PrometheusMeter
+    twitch: TwitchResolver
+    irc: IrcHubs
 
 
 @asynccontextmanager
@@ -70,10 +78,16 @@ async def open_parts(settings: Settings, folder: Path) -> AsyncIterator[Parts]:
     async with AsyncExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            objects = open_objects(settings.objects_url or (folder / "objects").as_uri())
+            objects = open_objects(
+                settings.objects_url or (folder / "objects").as_uri(), settings.objects
+            )
             bus = await stack.enter_async_context(_open_bus(settings, folder, meter))
-            state = await stack.enter_async_context(State.open(database_url))
+            state = await stack.enter_async_context(
+                State.open(database_url, tenant_id=settings.tenant_id)
+            )
             fetcher = await stack.enter_async_context(Fetcher(settings.fetch))
+            irc = IrcHubs(settings.chat.irc, meter=meter)
+            stack.push_async_callback(irc.close)
         except (BusError, StoreError, OSError) as error:
             raise OpsError(str(error)) from error
         yield Parts(
@@ -83,6 +97,8 @@ async def open_parts(settings: Settings, folder: Path) -> AsyncIterator[Parts]:
             fetcher=fetcher,
             state=state,
             meter=meter,
+            twitch=TwitchResolver(settings.twitch, settings.ingest, fetcher, meter=meter),
+            irc=irc,
         )
 
 
@@ -106,7 +122,11 @@ def pipeline(parts: Parts) -> list[Stage]:
     settings = parts.settings
     return [
         Senses(parts.objects, settings.senses),
-        Detection(lambda started: detectors(settings, started), settings.detectors.host),
+        Detection(
+            lambda started: detectors(settings, started),
+            settings.detectors.host,
+            lambda started: reaction(settings, started),
+        ),
         Clipper(parts.objects, parts.fetcher, settings.clipper),
         RenderQueue(settings.render),
         Renderer(parts.objects, settings.render),
@@ -116,8 +136,16 @@ def pipeline(parts: Parts) -> list[Stage]:
     ]
 
 
-def web_stage(parts: Parts, health: Callable[[], Health]) -> Web:
-    """Return the stage that serves the pages."""
+def web_stage(
+    parts: Parts,
+    health: Callable[[], Health],
+    twitch: TwitchAccess | None = None,
+    fixed: Callable[[], Sequence[Listed]] = list,
+) -> Web:
+    """Return the stage that serves the pages; with `twitch`, channels can be added there too.
+
+    `fixed` tells how the channels stand that are watched whatever is added.
+    """
     settings = parts.settings
     app = make_app(
         parts.state,
@@ -127,6 +155,9 @@ def web_stage(parts: Parts, health: Callable[[], Health]) -> Web:
         parts.meter.exposition,
         tenant_id=settings.tenant_id,
         meter=parts.meter,
+        twitch=twitch,
+        read_place=None if twitch is None else read_place,
+        fixed=fixed,
     )
     return Web(app, settings.web)
 
@@ -136,9 +167,19 @@ def detectors(settings: Settings, started: SessionStarted) -> list[Detector]:
     return make_detectors(settings.detectors, started)
 
 
+def reaction(settings: Settings, started: SessionStarted) -> Reaction | None:
+    """Return what learns a session's delay afresh; None where nothing is to be learned."""
+    return make_reaction(settings.detectors, started)
+
+
 def detector_host(settings: Settings, started: SessionStarted) -> DetectorHost:
     """Return fresh detectors behind their host, for a session."""
-    return DetectorHost(started, detectors(settings, started), settings.detectors.host)
+    return DetectorHost(
+        started,
+        detectors(settings, started),
+        settings.detectors.host,
+        reaction(settings, started),
+    )
 
 
 def session_clipper(

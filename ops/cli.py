@@ -63,8 +63,22 @@ Verbose = Annotated[
 
 @app.command()
 def vod(
-    source: Annotated[str, typer.Argument(help="A video file, or the URL of an HLS VOD.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A video file, https://www.twitch.tv/videos/ID, or the URL of an HLS VOD."
+        ),
+    ],
     chat: ChatFile = None,
+    start: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="TIME", help="Where to begin: 1:00:00, 90:00, 3600 or 1h2m3s."
+        ),
+    ] = "",
+    stop: Annotated[
+        str, typer.Option("--to", metavar="TIME", help="Where to stop, in the same form.")
+    ] = "",
     words: Annotated[
         Path | None,
         typer.Option(
@@ -85,24 +99,35 @@ def vod(
     Stop it with Ctrl-C whenever you like: the same command goes on from there.
     """
     options = Options(sets=sets or [], config=config, verbose=verbose, as_json=as_json)
-    from ops.commands.vod import vod_command
+    from ops.commands.vod import Wanted, vod_command
 
-    raise typer.Exit(vod_command(source, chat, words, out, top, options))
+    wanted = Wanted(source=source, chat=chat, words=words, top=top, start=start, stop=stop)
+    raise typer.Exit(vod_command(wanted, out, options))
 
 
 @app.command()
 def live(
-    url: Annotated[str, typer.Argument(help="A live HLS playlist: multivariant or media.")],
+    url: Annotated[str, typer.Argument(help="twitch.tv/NAME, or the URL of a live HLS playlist.")],
     chat: Annotated[
         str | None,
         typer.Option(
             "--chat",
-            metavar="FILE|irc",
-            help="A chat file that may grow, `irc` with --channel, or irc://HOST:PORT/#channel.",
+            metavar="FILE|irc|none",
+            help="A chat file that may grow, `irc` with --channel, or irc://HOST:PORT/#channel. "
+            "Default for twitch.tv/NAME: the channel's own chat; `none` reads none.",
         ),
     ] = None,
     channel: Annotated[
         str | None, typer.Option("--channel", help="Name of the channel, for `--chat irc`.")
+    ] = None,
+    quality: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--quality",
+            metavar="NAME",
+            help="Rendition to watch, such as 720p60, source or best; again for a second choice. "
+            "Default: the best up to ingest.height_max.",
+        ),
     ] = None,
     out: Out = None,
     for_s: Annotated[
@@ -120,14 +145,17 @@ def live(
     options = Options(sets=sets or [], config=config, verbose=verbose, as_json=as_json)
     from ops.commands.live import live_command
 
-    raise typer.Exit(live_command(url, chat, channel, out, for_s, options))
+    raise typer.Exit(live_command(url, chat, channel, out, for_s, quality or [], options))
 
 
 @app.command()
 def run(
     urls: Annotated[
         list[str] | None,
-        typer.Argument(help="Live HLS playlists to watch, besides those in clipthat.toml."),
+        typer.Argument(
+            help="Channels (twitch.tv/NAME) and live HLS playlists to watch, besides those in"
+            " clipthat.toml and on the page of channels."
+        ),
     ] = None,
     sets: Set = None,
     config: Config = None,

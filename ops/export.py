@@ -25,6 +25,7 @@ from store.feature_log import NAME as FEATURES_NAME
 from store.keys import session_key
 from store.objects import NO_SPACE, Objects, download
 from web.page import ClipCard, render_clips_page
+from web.words import span_text
 
 TOPICS = ("sessions", "moments", "clips", "renders")
 
@@ -155,6 +156,11 @@ def clip_row(session: SessionOutcome, clip: ClipOutcome, files: Mapping[str, str
     assert clip.planned is not None
     assert clip.cut is not None
     notes = sorted({note for render in clip.renders.values() for note in render.notes})
+    if clip.cut.muted_s > 0:
+        notes.append(f"{span_text(clip.cut.muted_s)} of its sound are muted by the platform")
+    started = session.started
+    is_vod = started is not None and started.kind != "live"
+    zero_s = started.vod_start_s if started is not None else 0.0
     failures = {
         layout: failure.detail or failure.reason for layout, failure in clip.render_failures.items()
     }
@@ -164,11 +170,14 @@ def clip_row(session: SessionOutcome, clip: ClipOutcome, files: Mapping[str, str
         "start_s": round(clip.cut.start_s, 3),
         "peak_s": round(clip.cut.peak_s, 3),
         "end_s": round(clip.cut.end_s, 3),
+        "vod_start_s": round(zero_s + clip.cut.start_s, 3) if is_vod else None,
+        "vod_end_s": round(zero_s + clip.cut.end_s, 3) if is_vod else None,
         "score": round(clip.planned.score, 4),
         "kinds": session.kinds_of(clip.planned),
         "evidence": [dict(each) for each in session.evidence_of(clip.planned)],
         "title": clip.cut.title,
         "gap_s": round(clip.cut.gap_s, 3),
+        "muted_s": round(clip.cut.muted_s, 3),
         "files": dict(files),
         "notes": notes,
         "failures": failures,
@@ -178,8 +187,8 @@ def clip_row(session: SessionOutcome, clip: ClipOutcome, files: Mapping[str, str
 def _card(row: Row) -> ClipCard:
     return ClipCard(
         title=row["title"],
-        start_s=row["start_s"],
-        end_s=row["end_s"],
+        start_s=row["start_s"] if row.get("vod_start_s") is None else row["vod_start_s"],
+        end_s=row["end_s"] if row.get("vod_end_s") is None else row["vod_end_s"],
         score=row["score"],
         kinds=tuple(row["kinds"]),
         evidence=tuple(row["evidence"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bus.events import MomentDetected
+from bus.events import MomentDetected, ReactionLearned
 from web.words import clock_text, evidence_text, gap_text, kind_text, span_text
 
 
@@ -21,3 +21,14 @@ def missing_text(missing: Mapping[str, float]) -> str:
     return ", ".join(
         f"{span_text(seconds)} {gap_text(reason)}" for reason, seconds in sorted(missing.items())
     )
+
+
+def reaction_row(learned: ReactionLearned | None) -> dict[str, float | int] | None:
+    """Return how long chat takes to answer, for JSON; None while that is assumed."""
+    if learned is None:
+        return None
+    return {
+        "delay_s": learned.delay_s,
+        "spread_s": learned.spread_s,
+        "samples": learned.samples,
+    }

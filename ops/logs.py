@@ -62,5 +62,12 @@ def configure_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level)
-    for chatty in ("uvicorn.access", "aiosqlite", "alembic", "sqlalchemy.engine", "libav"):
+    for chatty in (
+        "aiosqlite",
+        "alembic",
+        "httpx",
+        "libav",
+        "sqlalchemy.engine",
+        "uvicorn.access",
+    ):
         logging.getLogger(chatty).setLevel(logging.WARNING)

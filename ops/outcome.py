@@ -20,6 +20,7 @@ from bus.events import (
     MomentJoined,
     MomentPassed,
     MomentsSettled,
+    ReactionLearned,
     RenderFailed,
     RenderFinished,
     RenderProgressed,
@@ -74,6 +75,8 @@ class SessionOutcome:
     """Seconds without media, by reason."""
     notices: list[ChannelDegraded] = field(default_factory=list)
     moments: dict[str, MomentDetected] = field(default_factory=dict)
+    reaction: ReactionLearned | None = None
+    """How long chat takes to answer, as learned last; None while it is assumed."""
     passed: dict[str, MomentPassed] = field(default_factory=dict)
     joined: dict[str, MomentJoined] = field(default_factory=dict)
     clips: dict[str, ClipOutcome] = field(default_factory=dict)
@@ -93,10 +96,18 @@ class SessionOutcome:
                     self.notices.append(event)
             case SegmentStored() | SegmentMissing():
                 self._feed_segment(event)
+            case _:
+                self._feed_moment(event)
+
+    def _feed_moment(self, event: Event) -> None:
+        match event:
             case MomentDetected():
                 self.moments[event.event_id] = event
             case MomentsSettled():
                 self.settled_until_s = max(self.settled_until_s, event.media_s)
+            case ReactionLearned():
+                if self.reaction is None or event.media_s >= self.reaction.media_s:
+                    self.reaction = event
             case MomentPassed():
                 self.passed[event.moment_id] = event
             case MomentJoined():

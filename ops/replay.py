@@ -11,6 +11,7 @@ from bus.events import (
     MomentDetected,
     MomentJoined,
     MomentPassed,
+    ReactionLearned,
     SessionStarted,
 )
 from clipper.session import SessionClipper
@@ -29,6 +30,8 @@ class Replayed:
     passed: dict[str, MomentPassed] = field(default_factory=dict)
     joined: dict[str, MomentJoined] = field(default_factory=dict)
     clips: list[ClipPlanned] = field(default_factory=list)
+    reaction: ReactionLearned | None = None
+    """How long chat took to answer, as learned last; None: it was assumed."""
 
     def kinds_of(self, clip: ClipPlanned) -> list[str]:
         """Return the kinds that agree on a clip, those that joined it too, sorted."""
@@ -77,6 +80,8 @@ class _Run:
         for moment in self._host.feed(event):
             if isinstance(moment, MomentDetected):
                 self.result.moments.append(moment)
+            elif isinstance(moment, ReactionLearned):
+                self.result.reaction = moment
             self._decide(moment)
 
     def _decide(self, event: Event) -> None:

@@ -31,7 +31,7 @@ from ops.errors import SettingsError
 from ops.logs import LogSettings
 from ops.supervisor import SupervisorSettings
 from render.settings import RenderSettings
-from store.settings import FetchSettings
+from store.settings import FetchSettings, ObjectsSettings
 from store.twitch.settings import TwitchSettings
 from web.settings import WebSettings
 
@@ -69,7 +69,8 @@ class Settings:
     """Where objects lie: `file:///…`, `memory://`, `s3://…`, `gs://…`; a folder in `data_dir`
     when empty."""
     database_url: str = ""
-    """SQLAlchemy address of the database; SQLite in `data_dir` when empty."""
+    """Address of the database, such as `postgresql://user:password@host/clipthat`; SQLite in
+    `data_dir` when empty."""
     channels: tuple[ChannelSettings, ...] = ()
     """Channels that `clipthat run` watches."""
     log: LogSettings = field(default_factory=LogSettings)
@@ -82,6 +83,8 @@ class Settings:
     """Kafka, which takes the local bus's place where `kafka.bootstrap` is set."""
     fetch: FetchSettings = field(default_factory=FetchSettings)
     """What may be fetched from the network."""
+    objects: ObjectsSettings = field(default_factory=ObjectsSettings)
+    """How a bucket is reached."""
     ingest: IngestSettings = field(default_factory=IngestSettings)
     """How streams are pulled and kept."""
     file: FileSettings = field(default_factory=FileSettings)

@@ -25,7 +25,7 @@ class SupervisorSettings:
 
     restart_first_s: float = 0.5
     """Pause before the first restart of a broken stage; doubles with each further one."""
-    restart_max_s: float = 30.0
+    restart_max_s: float = 15.0
     """Longest pause between restarts."""
     calm_s: float = 60.0
     """A stage that has run this long starts again with the first pause."""
@@ -61,7 +61,8 @@ class Supervisor:
                 ]
                 group.create_task(self._cancel_late(running), name="drain-limit")
         except* StageBroken as broken:
-            raise _first(broken) from broken
+            first = _first(broken)
+            raise first from first.__cause__
 
     @property
     def troubles(self) -> dict[str, str]:
@@ -99,7 +100,7 @@ class Supervisor:
             except Exception as error:
                 fatal = self._fatal_of(error)
                 if fatal is not None:
-                    raise StageBroken(str(fatal)) from error
+                    raise StageBroken(str(fatal)) from fatal
                 log.exception("stage broke", extra={"stage": stage.name})
                 self._broke[stage.name] = (loop.time(), f"{type(error).__name__}: {error}")
                 self._ctx.meter.count("clipthat_stage_restarts_total", stage=stage.name)

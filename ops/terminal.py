@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Protocol
 
@@ -176,7 +177,8 @@ def event_line(outcome: SessionOutcome, event: Event) -> str:
         case SessionStarted():
             return f"[bold]{escape(event.title)}[/]"
         case MomentDetected():
-            return f"[dim]moment[/] {escape(moment_text(event))}"
+            shown = replace(event, peak_s=event.peak_s + _zero_s(outcome))
+            return f"[dim]moment[/] {escape(moment_text(shown))}"
         case ClipPlanned():
             span = _span(outcome, event.clip_id)
             return f"[bold green]clip[/]   {span:>8}  {escape(event.title)}"
@@ -193,7 +195,8 @@ def event_line(outcome: SessionOutcome, event: Event) -> str:
                 f"{layout_text(event.layout)}: {escape(event.detail or event.reason)}"
             )
         case ChannelDegraded():
-            return f"[yellow]notice[/] {clock_text(event.media_s):>8}  {escape(event.detail)}"
+            at_s = event.media_s + _zero_s(outcome)
+            return f"[yellow]notice[/] {clock_text(at_s):>8}  {escape(event.detail)}"
         case _:
             return ""
 
@@ -202,4 +205,10 @@ def _span(outcome: SessionOutcome, clip_id: str) -> str:
     clip = outcome.clips.get(clip_id)
     if clip is None or clip.planned is None:
         return ""
-    return f"{clock_text(clip.planned.start_s)}–{clock_text(clip.planned.end_s)}"
+    zero_s = _zero_s(outcome)
+    return f"{clock_text(zero_s + clip.planned.start_s)}–{clock_text(zero_s + clip.planned.end_s)}"
+
+
+def _zero_s(outcome: SessionOutcome) -> float:
+    """Return where the watched part begins in its recording: a person knows times of the whole."""
+    return 0.0 if outcome.started is None else outcome.started.vod_start_s

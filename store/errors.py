@@ -38,9 +38,11 @@ class FetchRefused(FetchError):
 class FetchStatus(FetchError):
     """The server answered with an error status."""
 
-    def __init__(self, url: str, status: int) -> None:
+    def __init__(self, url: str, status: int, body: bytes = b"") -> None:
+        """`body`: the beginning of what the server wrote about it."""
         super().__init__(f"{url} answered {status}")
         self.status = status
+        self.body = body
 
 
 class FetchTooLarge(FetchError):

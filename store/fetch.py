@@ -7,6 +7,7 @@ those; every redirect is checked as if a person had written it; every body and w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ from store.settings import FetchSettings
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PIECE_BYTES = 256 * 1024
+_SAID_BYTES = 4096
+"""So much of an error's body is kept."""
+_PART_SHOWN = 48
+"""A longer part of a path is taken for a token, and never shown whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +228,7 @@ def _target(answer: aiohttp.ClientResponse, here: URL) -> URL:
 async def _body(answer: aiohttp.ClientResponse, max_bytes: int, span: _Span | None) -> bytes:
     shown = _shown(str(answer.url))
     if answer.status not in (200, 206):
-        raise FetchStatus(shown, answer.status)
+        raise FetchStatus(shown, answer.status, await _beginning(answer))
     wanted = span.length if span is not None else None
     skip = 0
     if span is not None and answer.status == 206:
@@ -248,6 +253,13 @@ async def _body(answer: aiohttp.ClientResponse, max_bytes: int, span: _Span | No
     return bytes(body[:wanted])
 
 
+async def _beginning(answer: aiohttp.ClientResponse) -> bytes:
+    """Return what an error's body begins with, empty when it does not come."""
+    with contextlib.suppress(aiohttp.ClientError):
+        return await answer.content.read(_SAID_BYTES)
+    return b""
+
+
 def _check_range(answer: aiohttp.ClientResponse, span: _Span) -> None:
     told = answer.headers.get("Content-Range", "")
     if not told.startswith(f"bytes {span.offset}-"):
@@ -257,5 +269,7 @@ def _check_range(answer: aiohttp.ClientResponse, span: _Span) -> None:
 
 
 def _shown(url: str) -> str:
-    """Return the address without its query, which often carries a secret."""
-    return url.partition("?")[0].partition("#")[0][:200]
+    """Return the address without its query and long parts, which often carry a secret."""
+    plain = url.partition("?")[0].partition("#")[0]
+    parts = [part if len(part) <= _PART_SHOWN else f"{part[:8]}…" for part in plain.split("/")]
+    return "/".join(parts)[:200]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from store.state.views import ClipView, RenderView
-from web.words import all_evidence, failure_text, layout_text
+from web.words import all_evidence, failure_text, layout_text, twitch_failure_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +29,10 @@ class ClipCard:
     id: str = ""
     problem: str = ""
     """Why there is no clip, or why an output is missing."""
+    twitch_url: str = ""
+    """Where the same moment is as a clip on Twitch."""
+    twitch_problem: str = ""
+    """Why it is not there."""
     progress: Mapping[str, int] = field(default_factory=dict)
     """Percent of each output that is still being made, by its name."""
 
@@ -99,6 +103,8 @@ def card_of(clip: ClipView, link: Callable[[str], str]) -> ClipCard:
         notes=tuple(notes),
         problem=" ".join(problems),
         progress=progress,
+        twitch_url=clip.twitch_url if clip.twitch_url.startswith("https://") else "",
+        twitch_problem=twitch_failure_text(clip.twitch_reason),
     )
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import PurePosixPath
 from typing import Protocol, runtime_checkable
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
-from fastapi.responses import FileResponse, Response, StreamingResponse
+from fastapi.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from store.errors import ObjectMissing
@@ -27,6 +28,8 @@ _TYPES = {
     ".vtt": "text/vtt; charset=utf-8",
     ".json": "application/json",
 }
+_DIRECT = frozenset({".mp4", ".jpg"})
+"""What a page takes from another origin without asking it for leave; captions are not of it."""
 _HEADERS = {
     "Accept-Ranges": "bytes",
     "Cache-Control": "private, max-age=3600",
@@ -52,6 +55,15 @@ class RangedObjects(Protocol):
         ...
 
 
+@runtime_checkable
+class SignedObjects(Protocol):
+    """A store that gives an object itself to whoever has an address that it has signed."""
+
+    async def signed(self, key: str) -> str | None:
+        """Return such an address, good for some minutes; None where none is given."""
+        ...
+
+
 def media_routes(site: Site) -> APIRouter:
     """Return `/media/<key>`, which answers signed links only."""
     router = APIRouter(include_in_schema=False)
@@ -66,7 +78,7 @@ def media_routes(site: Site) -> APIRouter:
         if not is_tenants_key(key, site.tenant_id):
             raise HTTPException(403, "this object belongs to somebody else")
         try:
-            return await _answer(site.objects, key, request)
+            return await _elsewhere(site, key) or await _answer(site.objects, key, request)
         except ObjectMissing as error:
             raise HTTPException(404, "This file is not here any more.") from error
 
@@ -82,6 +94,21 @@ def is_tenants_key(key: str, tenant_id: str) -> bool:
         and "\\" not in key
         and "\0" not in key
     )
+
+
+async def _elsewhere(site: Site, key: str) -> Response | None:
+    """Send a browser to the bucket, where the pages' own rules let it take media from there."""
+    origin = site.settings.media_origin.rstrip("/")
+    direct = PurePosixPath(key).suffix in _DIRECT
+    if not (origin and direct and isinstance(site.objects, SignedObjects)):
+        return None
+    address = await site.objects.signed(key)
+    if address is None:
+        return None
+    parts = urlsplit(address)
+    if f"{parts.scheme}://{parts.netloc}" != origin:
+        return None
+    return RedirectResponse(address, 307, {"Cache-Control": "no-store"})
 
 
 async def _answer(objects: Objects, key: str, request: Request) -> Response:

@@ -34,6 +34,7 @@ def page_routes(site: Site) -> APIRouter:
                 detail.session.id: [site.card(clip) for clip in detail.clips[::-1][:STRIP_MAX]]
                 for detail in watching
             },
+            reconnect=await _to_reconnect(site),
             open=True,
         )
 
@@ -53,6 +54,12 @@ def page_routes(site: Site) -> APIRouter:
         )
 
     return router
+
+
+async def _to_reconnect(site: Site) -> list[str]:
+    """Return the channels whose permission is gone."""
+    views = [] if site.accounts is None else await site.accounts.views()
+    return [view.login for view in views if view.status == "reconnect"]
 
 
 async def _details(site: Site, sessions: list[SessionView]) -> list[SessionDetail]:

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Res
 from jinja2 import Environment
 from starlette.exceptions import HTTPException
 
-_HEADINGS = {403: "Not allowed", 404: "Not here", 405: "Not possible"}
+_HEADINGS = {403: "Not allowed", 404: "Not here", 405: "Not possible", 503: "Not now"}
 
 
 def problem_handler(
@@ -27,5 +27,17 @@ def problem_handler(
             heading=_HEADINGS.get(error.status_code, "That did not work"), advice=error.detail
         )
         return HTMLResponse(page, error.status_code, headers=error.headers)
+
+    return answer
+
+
+def passing_handler(
+    told: Callable[[Request, Exception], Awaitable[Response]],
+) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Return what answers when the database or the bucket is away: 503, through `told`."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        advice = "What this page is made from cannot be reached. Try again in a moment."
+        return await told(request, HTTPException(503, advice, {"Retry-After": "5"}))
 
     return answer

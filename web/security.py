@@ -6,8 +6,10 @@ other name than those in the settings (which is what stops DNS rebinding).
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Collection
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
@@ -15,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bus.ports import Meter
 
-CONTENT_POLICY = "; ".join(
+_POLICY = "; ".join(
     (
         "default-src 'none'",
         "script-src 'self'",
@@ -24,10 +26,35 @@ CONTENT_POLICY = "; ".join(
         "media-src 'self'",
         "connect-src 'self'",
         "base-uri 'none'",
-        "form-action 'none'",
+        "form-action {forms}",
         "frame-ancestors 'none'",
     )
 )
+
+CONTENT_POLICY = _POLICY.format(forms="'none'")
+
+
+def form_policy(*targets: str) -> str:
+    """Return the policy of a page with forms.
+
+    `targets`: origins to which the answer to a form leads on; our own is among them always.
+    """
+    return _POLICY.format(forms=" ".join(("'self'", *targets)))
+
+
+_PLACE = re.compile(r"[A-Za-z0-9.:\[\]-]+")
+
+
+def with_media_origin(policy: str, origin: str) -> str:
+    """Return a policy under which videos and pictures may come from a bucket's origin too."""
+    parts = urlsplit(origin)
+    if parts.scheme not in ("http", "https") or not _PLACE.fullmatch(parts.netloc):
+        return policy
+    own = f"{parts.scheme}://{parts.netloc}"
+    for kind in ("img-src 'self'", "media-src 'self'"):
+        policy = policy.replace(kind, f"{kind} {own}")
+    return policy
+
 
 HEADERS = {
     "Content-Security-Policy": CONTENT_POLICY,
@@ -51,8 +78,11 @@ def host_name(header: str) -> str:
 class Fence:
     """ASGI middleware: checks the host, adds the headers, counts the answer."""
 
-    def __init__(self, app: ASGIApp, allowed_hosts: Collection[str], meter: Meter) -> None:
+    def __init__(
+        self, app: ASGIApp, allowed_hosts: Collection[str], meter: Meter, media_origin: str = ""
+    ) -> None:
         self._app = app
+        self._origin = media_origin
         self._hosts = {name.lower() for name in allowed_hosts}
         self._meter = meter
 
@@ -71,6 +101,9 @@ class Fence:
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
+                headers["Content-Security-Policy"] = with_media_origin(
+                    headers["Content-Security-Policy"], self._origin
+                )
             await send(message)
 
         try:

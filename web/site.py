@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from jinja2 import Environment
 
 from store.objects import Objects
+from store.state.accounts import Accounts
 from store.state.state import State
 from store.state.views import ClipView
 from web.cards import ClipCard, card_of
+from web.forms import Forms
 from web.health import Health
 from web.settings import WebSettings
 from web.signing import LinkSigner
@@ -26,8 +28,13 @@ class Site:
     health: Callable[[], Health]
     tenant_id: str
     signer: LinkSigner
+    forms: Forms
     templates: Environment
     clock: Callable[[], float]
+    accounts: Accounts | None = None
+    """The connected Twitch accounts; None where none can be connected."""
+    nav: tuple[tuple[str, str], ...] = ()
+    """Address and name of the pages that stand in every page's head."""
 
     def link(self, key: str) -> str:
         """Return a signed address of an object."""
@@ -40,5 +47,5 @@ class Site:
     def render(self, template: str, **values: object) -> str:
         """Return a page."""
         return self.templates.get_template(template).render(
-            refresh_s=self.settings.refresh_s, health=self.health(), **values
+            refresh_s=self.settings.refresh_s, health=self.health(), nav=self.nav, **values
         )

@@ -34,10 +34,12 @@ def make_environment() -> Environment:
         gap=words.gap_text,
         trouble=words.trouble_text,
         session_kind=words.session_kind_text,
+        place=words.place_text,
     )
     environment.globals.update(
         status_text=words.status_text,
         evidence_text=words.evidence_text,
+        reaction_text=words.reaction_text,
         minutes=_minutes,
     )
     return environment

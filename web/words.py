@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import PurePath
 from typing import Any
+from urllib.parse import urlsplit
 
 KINDS = {
     "chat_spike": "chat burst",
@@ -47,6 +49,11 @@ _TROUBLES = {
     "no_audio": "there is no sound",
     "encrypted": "the stream is encrypted in a way that cannot be read",
     "chat_lost": "chat is not connected",
+    "reconnect_twitch": "reconnect Twitch: its chat is read anonymously",
+    "chat_refused": "the platform does not give this VOD's chat",
+    "muted": "a part has no sound: the platform has muted it",
+    "vod_growing": "the broadcast still runs",
+    "vod_gone": "the VOD cannot be read any further",
 }
 
 _FAILURES = {
@@ -55,6 +62,23 @@ _FAILURES = {
     "undecodable": "it cannot be decoded",
     "too_short": "it is too short",
 }
+
+
+_TWITCH_FAILURES = {
+    "late": "the moment was too long ago when it was asked for",
+    "offline": "Twitch says that the channel is offline",
+    "refused": "Twitch does not let this channel be clipped",
+    "reconnect": "Twitch must be reconnected",
+    "scope": "making clips is not allowed yet: connect Twitch again",
+    "busy": "Twitch had too much to do",
+    "not_there": "Twitch took the order, but the clip did not appear",
+    "unavailable": "Twitch could not be reached",
+}
+
+
+def twitch_failure_text(reason: str) -> str:
+    """Say why there is no clip on Twitch; empty for no reason."""
+    return _TWITCH_FAILURES.get(reason, reason)
 
 
 def clock_text(seconds: float) -> str:
@@ -78,6 +102,16 @@ def span_text(seconds: float) -> str:
     return f"{minute} min {second} s" if second else f"{minute} min"
 
 
+def reaction_text(delay_s: float | None, samples: int) -> str:
+    """Return how long chat takes to answer, and where that is known from."""
+    if delay_s is None:
+        return "A usual delay is assumed until chat has answered often enough."
+    if samples == 0:
+        return f"Chat answers after {delay_s:.1f} s, known from sessions before."
+    answers = "1 answer" if samples == 1 else f"{samples} answers"
+    return f"Chat answers after {delay_s:.1f} s, learned from {answers}."
+
+
 def score_text(score: float) -> str:
     """Return a score from 0 to 1 as a whole number out of 100."""
     return str(round(min(1.0, max(0.0, score)) * 100))
@@ -91,6 +125,17 @@ def kind_text(kind: str) -> str:
 def layout_text(layout: str) -> str:
     """Return what an output is called on the page."""
     return _LAYOUTS.get(layout, layout.replace("_", " "))
+
+
+def place_text(source: str) -> str:
+    """Return where a session's media comes from: a channel, a file's name, an address.
+
+    What follows a `?` in an address may be a secret, and is left out.
+    """
+    if "://" in source:
+        address = urlsplit(source)
+        return f"{address.hostname or ''}{address.path}"
+    return source if source.startswith("twitch.tv/") else PurePath(source).name
 
 
 def session_kind_text(kind: str | None) -> str:

@@ -1,4 +1,4 @@
-"""IRC as Twitch speaks it: bytes in, messages and lines of chat out.
+"""IRC as Twitch speaks it: text in, messages and what was said out.
 
 Law: pure, no socket and no clock. Nothing that a server or a user writes raises.
 """
@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from ingest.chat.errors import ChatAddressError
-from ingest.chat.line import TEXT_CHARS_MAX, ChatLine, hashed
+from ingest.chat.line import Role
 from ingest.chat.record import role_of
+from ingest.chat.said import EMOTES_MAX, SaidPlainly
 
+ACTION = "\x01ACTION "
+"""Begins what `/me` makes of a text."""
 _UNESCAPED = {":": ";", "s": " ", "\\": "\\", "r": "\r", "n": "\n"}
-_ESCAPE = re.compile(r"\\(.?)")
+_ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
 _CHANNEL = re.compile(r"[a-z0-9_]{1,25}")
-_EMOTES_MAX = 100
 _PORTS = {"wss": 443, "ws": 80, "ircs": 6697, "irc": 6667}
 
 
@@ -28,8 +30,13 @@ class IrcMessage:
     command: str
     params: tuple[str, ...] = ()
     user: str = ""
-    """Login name in the prefix; the server's own name where it has no user."""
+    """Login name in the prefix; empty when the server itself speaks."""
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def channel(self) -> str:
+        """The first parameter that names a channel, without `#`; empty when none does."""
+        return next((param[1:] for param in self.params if param.startswith("#")), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,7 @@ def parse_address(address: str, default_url: str) -> IrcAddress:
 
 def parse_message(line: str) -> IrcMessage | None:
     """Return the message of one line without its end, or None when it is empty."""
-    rest = line.strip("\r\n")
+    rest = line
     tags: dict[str, str] = {}
     if rest.startswith("@"):
         raw_tags, _, rest = rest[1:].partition(" ")
@@ -91,58 +98,70 @@ def parse_message(line: str) -> IrcMessage | None:
     user = ""
     if rest.startswith(":"):
         prefix, _, rest = rest[1:].partition(" ")
-        user = prefix.partition("!")[0]
+        name, bang, _ = prefix.partition("!")
+        user = name if bang else ""
         rest = rest.lstrip(" ")
     head, colon, trailing = rest.partition(" :")
-    words = head.split()
+    words = [word for word in head.split(" ") if word]
     if not words:
         return None
     params = (*words[1:], trailing) if colon else tuple(words[1:])
     return IrcMessage(words[0].upper(), params, user, tags)
 
 
-def chat_line(message: IrcMessage, wall_start_s: float, now_s: float) -> ChatLine | None:
-    """Return the line of chat that a PRIVMSG carries, on the media clock.
-
-    Args:
-        message: what the server sent.
-        wall_start_s: Unix time of media second zero.
-        now_s: Unix time of arrival; stands in where the server does not tell when it was sent.
-    """
+def said_of(message: IrcMessage) -> SaidPlainly | None:
+    """Return what somebody said in a channel; None when the message tells anything else."""
     if message.command != "PRIVMSG" or len(message.params) < 2 or not message.user:
         return None
+    if len(message.params[0]) < 2 or message.params[0][0] != "#":
+        return None
     text = message.params[-1]
-    if text.startswith("\x01ACTION "):
-        text = text[8:].rstrip("\x01")
-    sent_ms = message.tags.get("tmi-sent-ts", "")
-    sent_s = int(sent_ms) / 1000.0 if sent_ms.isdecimal() and len(sent_ms) < 16 else None
-    badges = {badge.partition("/")[0] for badge in message.tags.get("badges", "").split(",")}
-    return ChatLine(
-        t_s=(now_s if sent_s is None else sent_s) - wall_start_s,
-        user=hashed(message.user),
-        text=text[:TEXT_CHARS_MAX],
-        role=role_of(badges),
-        emotes=_emotes(message.tags.get("emotes", ""), text),
+    if text.startswith(ACTION):
+        text = text[len(ACTION) :].rstrip("\x01")
+    return SaidPlainly(
         message_id=message.tags.get("id", ""),
-        sent_s=sent_s,
+        sent_s=sent_time(message.tags.get("tmi-sent-ts", "")),
+        login=message.user,
+        text=text,
+        role=badge_role(message.tags.get("badges", "")),
+        emotes=emote_codes(message.tags.get("emotes", ""), text),
     )
 
 
-def _tags(raw: str) -> dict[str, str]:
-    pairs = (tag.partition("=") for tag in raw.split(";") if tag)
-    return {key: _ESCAPE.sub(_unescaped, value) for key, _, value in pairs}
+def sent_time(tag: str) -> float | None:
+    """Return the Unix time that `tmi-sent-ts` tells, in seconds; None when it tells none."""
+    return int(tag) / 1000.0 if tag.isdecimal() and len(tag) < 16 else None
 
 
-def _unescaped(match: re.Match[str]) -> str:
-    return _UNESCAPED.get(match[1], match[1])
+def badge_role(tag: str) -> Role:
+    """Return the highest role in a tag such as `subscriber/12,moderator/1`."""
+    return role_of({badge.partition("/")[0] for badge in tag.split(",")})
 
 
-def _emotes(tag: str, text: str) -> tuple[str, ...]:
+def emote_codes(tag: str, text: str) -> tuple[str, ...]:
     """Return the codes that a tag such as `25:0-4,12-16/1902:6-10` points at in the text."""
     codes = []
     for emote in tag.split("/"):
         for span in emote.partition(":")[2].split(","):
             first, _, last = span.partition("-")
             if first.isdecimal() and last.isdecimal() and len(first) < 5 and len(last) < 5:
-                codes.append(text[int(first) : int(last) + 1])
-    return tuple(code for code in codes if code)[:_EMOTES_MAX]
+                code = text[int(first) : int(last) + 1]
+                if code:
+                    codes.append(code)
+                    if len(codes) >= EMOTES_MAX:
+                        return tuple(codes)
+    return tuple(codes)
+
+
+def unescaped(value: str) -> str:
+    """Return a tag's value as it was before it was put into a tag."""
+    return _ESCAPE.sub(_unescape, value)
+
+
+def _tags(raw: str) -> dict[str, str]:
+    pairs = (tag.partition("=") for tag in raw.split(";"))
+    return {key: unescaped(value) for key, equals, value in pairs if equals}
+
+
+def _unescape(match: re.Match[str]) -> str:
+    return _UNESCAPED.get(match[1], match[1])

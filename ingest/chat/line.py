@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 Role = Literal["viewer", "subscriber", "vip", "moderator", "broadcaster"]
@@ -36,9 +37,18 @@ class ChatLine:
     """Unix time at which the line was sent, when the source tells."""
 
 
+_NAMES_REMEMBERED = 20_000
+
+
 def hashed(user: str) -> str:
     """Return the short hash of a user's name; a hash is returned as it is."""
-    if _HASH.fullmatch(user):
-        return user
-    digest = hashlib.blake2s(user.casefold().encode(), digest_size=5, person=b"clipchat")
+    return user if _HASH.fullmatch(user) else hash_of(user)
+
+
+@lru_cache(maxsize=_NAMES_REMEMBERED)
+def hash_of(login: str) -> str:
+    """Return the short hash of a name that is certainly no hash yet."""
+    digest = hashlib.blake2s(
+        login.casefold().encode("utf-8", "replace"), digest_size=5, person=b"clipchat"
+    )
     return "u" + digest.hexdigest()

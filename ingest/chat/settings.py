@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ingest.twitch.eventsub_settings import EventSubSettings
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WindowSettings:
@@ -40,25 +42,57 @@ class FileChatSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RoomSettings:
+    """How much of one channel's live chat is held, and how far its times are believed."""
+
+    buffer_lines_max: int = 20_000
+    """At most so many lines wait to be drained; the oldest are dropped and counted."""
+    buffer_chars_max: int = 8_000_000
+    """At most so many characters wait, tags included; the oldest lines are dropped and counted."""
+    seen_ids_max: int = 5_000
+    """At most so many message ids are remembered, and at least half as many, to leave duplicates
+    out."""
+    gap_seconds_max: int = 20_000
+    """At most so many seconds of being cut off are remembered until they are drained."""
+    sent_ahead_max_s: float = 60.0
+    """A message that says it was sent further in the future stands at its arrival."""
+    sent_behind_max_s: float = 300.0
+    """A message that says it was sent longer ago stands at its arrival."""
+    late_lines_max: int = 3
+    """When more lines come after their second was closed, the second they count in is a gap."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class IrcSettings:
-    """How a channel's chat is read over IRC."""
+    """How channels' chat is read over IRC."""
 
     url: str = "wss://irc-ws.chat.twitch.tv:443"
     """The chat server: `wss://`, `ws://`, `ircs://` or `irc://`."""
     connect_timeout_s: float = 10.0
-    """Limit for connecting and joining."""
-    silence_s: float = 330.0
-    """A connection without a word for so long is dead; the server asks PING every five minutes."""
+    """Limit for connecting, and for the server's welcome."""
+    channels_per_connection: int = 90
+    """A connection sits in at most so many channels; Twitch wants fewer than 100."""
+    joins_max: int = 20
+    """At most so many channels are joined within `joins_window_s`, over all connections."""
+    joins_window_s: float = 10.5
+    """Twitch counts ten seconds; the rest is for messages that overtake each other on the way."""
+    join_answer_s: float = 10.0
+    """A join that has not been confirmed after so long is tried again, ever more rarely."""
+    join_retry_max_s: float = 300.0
+    """A channel that never confirms, or is suspended, is tried again so often."""
+    join_tries: int = 3
+    """After so many joins without an answer the channel is reported."""
+    silence_s: float = 15.0
+    """After so long without a word from the server we ask PING: until a connection is known to be
+    dead, its silence looks like a lull."""
+    pong_s: float = 5.0
+    """A server that leaves our PING unanswered for so long is gone."""
     backoff_first_s: float = 0.5
     """Wait before the first reconnection; doubles each time."""
     backoff_max_s: float = 30.0
     """Longest wait between reconnections."""
-    buffer_lines_max: int = 20_000
-    """At most so many lines wait to be drained; the oldest are dropped and counted."""
-    seen_ids_max: int = 5_000
-    """So many message ids are remembered to leave duplicates out."""
-    line_bytes_max: int = 16_384
-    """A longer line from the server is cut off and ignored."""
+    line_chars_max: int = 16_384
+    """A longer line from the server is skipped."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +113,11 @@ class ChatSettings:
     """How chat is counted."""
     file: FileChatSettings = field(default_factory=FileChatSettings)
     """How chat files are read."""
+    room: RoomSettings = field(default_factory=RoomSettings)
+    """How live chat is held."""
     irc: IrcSettings = field(default_factory=IrcSettings)
     """How live chat is read."""
+    eventsub: EventSubSettings = field(default_factory=EventSubSettings)
+    """How connected Twitch channels' chat is heard."""
     log: ChatLogSettings = field(default_factory=ChatLogSettings)
     """How raw chat is kept."""

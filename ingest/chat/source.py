@@ -12,6 +12,15 @@ from ingest.chat.line import ChatLine
 
 
 @dataclass(frozen=True, slots=True)
+class ChatNotice:
+    """Something about chat that a person should know."""
+
+    reason: str
+    """A short stable word."""
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChatBatch:
     """The lines that were sent before a media time and have not been handed over yet."""
 
@@ -23,6 +32,8 @@ class ChatBatch:
     """Whole media seconds in which the reader was cut off: their silence is no sign."""
     dropped: int = 0
     """Lines lost since the drain before: a full buffer, a malformed line of a file."""
+    notices: tuple[ChatNotice, ...] = ()
+    """What has happened since the drain before that a person should know."""
 
 
 class ChatSource(Protocol):

@@ -11,12 +11,12 @@ from clipper.errors import ClipperError
 from ops.bootstrap import detector_host, session_clipper
 from ops.commands.options import FAILED, OK, Options, complain, loaded
 from ops.errors import OpsError
-from ops.lines import moment_text
+from ops.lines import moment_text, reaction_row
 from ops.replay import Replayed, replay
 from store.errors import StoreError
 from store.feature_log import NAME as FEATURES_NAME
 from store.feature_log import read_features
-from web.words import clock_text, kind_text
+from web.words import clock_text, kind_text, reaction_text
 
 
 def replay_command(features: Path, ranker: str | None, options: Options) -> int:
@@ -49,6 +49,7 @@ def _row(result: Replayed) -> dict[str, object]:
     return {
         "session_id": result.started.session_id,
         "title": result.started.title,
+        "reaction": reaction_row(result.reaction),
         "moments": [
             {
                 "id": moment.event_id,
@@ -84,6 +85,9 @@ def _row(result: Replayed) -> dict[str, object]:
 
 def _tell(console: Console, result: Replayed) -> None:
     console.print(f"[bold]{result.started.title}[/]")
+    if result.reaction is not None:
+        learned = result.reaction
+        console.print(reaction_text(learned.delay_s, learned.samples), highlight=False)
     for moment in sorted(result.moments, key=lambda each: each.peak_s):
         passed = result.passed.get(moment.event_id)
         why = f"  [dim]{passed.reason}[/]" if passed is not None else ""

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from ops.commands.options import FAILED, OK, STOPPED, Options
-from ops.lines import missing_text
+from ops.lines import missing_text, reaction_row
 from ops.oneshot import Ran
 from ops.outcome import SessionOutcome
 from ops.terminal import JsonView, TerminalView, View
-from web.words import clock_text
+from web.words import clock_text, reaction_text
 
 
 def view_for(options: Options) -> View:
@@ -34,6 +34,7 @@ def report(ran: Ran, folder: Path, took_s: float, options: Options) -> int:
             "media_s": round(outcome.stored_until_s, 2) if outcome else 0.0,
             "moments": len(outcome.moments) if outcome else 0,
             "clips": len(_ready(outcome)) if outcome else 0,
+            "reaction": reaction_row(outcome.reaction) if outcome else None,
         }
         print(orjson.dumps(summary).decode())
     else:
@@ -57,18 +58,20 @@ def _count(number: int, what: str) -> str:
 
 def why_no_clip(outcome: SessionOutcome) -> str:
     """Return why a session ended without a clip, and what would help."""
+    started = outcome.started
+    has_chat = started is not None and started.has_chat
     if outcome.moments:
-        return (
-            "No moment was strong enough. moments.jsonl says what was seen and why it was not "
-            "taken; chat (--chat FILE) helps most."
-        )
-    if outcome.started is not None and outcome.started.clips_max is not None:
+        seen = "moments.jsonl says what was seen and why it was not taken"
+        helps = "" if has_chat else "; chat (--chat FILE) helps most"
+        return f"No moment was strong enough. {seen}{helps}."
+    if started is not None and started.clips_max is not None:
+        helps = "" if has_chat else " Chat (--chat FILE) helps most."
         return (
             "No clip: no moment was seen, and no lively stretch could be taken instead, for there "
-            "is no sound to find one by (or clipper.best_n.fill is off). Chat (--chat FILE) helps "
-            "most."
+            f"is no sound to find one by (or clipper.best_n.fill is off).{helps}"
         )
-    return "No moment was seen, so there is no clip; chat (--chat FILE) helps most."
+    helps = "watching for longer" if has_chat else "chat (--chat FILE)"
+    return f"No moment was seen, so there is no clip; {helps} helps most."
 
 
 def _tell(console: Console, ran: Ran, folder: Path, took_s: float) -> None:
@@ -85,6 +88,9 @@ def _tell(console: Console, ran: Ran, folder: Path, took_s: float) -> None:
     lost = missing_text(outcome.missing)
     if lost:
         console.print(f"[yellow]without media[/]: {lost}", highlight=False)
+    if outcome.reaction is not None:
+        learned = outcome.reaction
+        console.print(reaction_text(learned.delay_s, learned.samples), highlight=False)
     for clip in outcome.planned:
         for failure in clip.render_failures.values():
             console.print(f"[red]not made[/] {failure.layout}: {escape(failure.detail)}")

@@ -2,45 +2,50 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Table, inspect, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.dml import Insert
 
 from bus.ports import Record
-from store.state.errors import StateUnavailable
 from store.state.fold import Key, Rows, fold
 from store.state.state import State
 from store.state.tables import TABLES, Base, SessionRow
 
 
 async def record(state: State, records: Sequence[Record]) -> None:
-    """Fold the records into the database, all or none.
+    """Fold the records into the database: all of a tenant's, or none of them.
 
     Raises:
         StateUnavailable: the database cannot be written now; no record is to blame.
     """
+    by_tenant: dict[str, list[Record]] = defaultdict(list)
+    for one in records:
+        by_tenant[one.event.tenant_id].append(one)
+    for tenant_id, own in by_tenant.items():
+        await _record(state.of(tenant_id), own)
+
+
+async def _record(state: State, records: Sequence[Record]) -> None:
     touched = Rows()
     for one in records:
         fold(touched, one.event, one.published_at_s)
-    try:
-        async with state.writing() as session:
-            rows = await _load(session, touched)
-            for one in records:
-                fold(rows, one.event, one.published_at_s)
-    except OperationalError as error:
-        raise StateUnavailable(f"the database cannot be written: {error.orig}") from error
+    async with state.writing() as session:
+        rows = await _load(session, touched)
+        for one in records:
+            fold(rows, one.event, one.published_at_s)
 
 
 async def _load(session: AsyncSession, touched: Rows) -> Rows:
     """Begin the rows that are not there yet, lock the sessions, and return all from the database.
 
     A row is begun by INSERT … ON CONFLICT DO NOTHING, so that two recorders on two partitions may
-    begin the same one; locked sessions keep them from changing one session's rows at once.
+    begin the same one; locked sessions keep them from changing one session's rows at once. Both go
+    in the order of keys, and the lock lets rows refer to a session, so nobody waits in a circle.
     """
     for table in TABLES:
         await _begin(session, table, touched.of(table).values())
@@ -58,7 +63,11 @@ async def _begin(session: AsyncSession, model: type[Base], wanted: Collection[An
     table = model.__table__
     assert isinstance(table, Table)
     required = [column.name for column in table.columns if _must_be_told(column)]
-    begun = [{name: getattr(row, name) for name in required} for row in wanted]
+    keys = [column.name for column in table.primary_key]
+    begun = sorted(
+        ({name: getattr(row, name) for name in required} for row in wanted),
+        key=lambda row: [str(row[name]) for name in keys],
+    )
     connection = await session.connection()
     await connection.execute(_insert_absent(table, connection.dialect.name), begun)
 
@@ -87,6 +96,6 @@ async def _fetch(
     key_columns = inspect(model).primary_key
     query = select(model).where(tuple_(*key_columns).in_(sorted(wanted, key=repr)))
     if lock:
-        query = query.order_by(*key_columns).with_for_update()
+        query = query.order_by(*key_columns).with_for_update(key_share=True)
     for row in (await session.execute(query)).scalars():
         rows.put(row, tuple(getattr(row, column.name) for column in key_columns))

@@ -169,6 +169,15 @@ def _session_ended(rows: Rows, event: ev.SessionEnded) -> None:
     row.media_s = max(row.media_s, event.media_s)
 
 
+def _reaction_learned(rows: Rows, event: ev.ReactionLearned) -> None:
+    row = rows.session(event)
+    if row.reaction_at_s is not None and event.media_s < row.reaction_at_s:
+        return
+    row.reaction_s = event.delay_s
+    row.reaction_samples = event.samples
+    row.reaction_at_s = event.media_s
+
+
 def _channel_degraded(rows: Rows, event: ev.ChannelDegraded) -> None:
     row = rows.trouble(event)
     row.media_s = event.media_s
@@ -186,6 +195,8 @@ def _covered(rows: Rows, event: ev.SegmentStored | ev.SegmentMissing, reason: st
 
 def _segment_stored(rows: Rows, event: ev.SegmentStored) -> None:
     _covered(rows, event, "stored")
+    if event.muted:
+        _covered(rows, event, "muted")
 
 
 def _segment_missing(rows: Rows, event: ev.SegmentMissing) -> None:
@@ -280,6 +291,17 @@ def _clip_failed(rows: Rows, event: ev.ClipFailed) -> None:
         row.reason, row.detail = event.reason, event.detail
 
 
+def _native_made(rows: Rows, event: ev.NativeClipMade) -> None:
+    row = rows.clip(event, event.clip_id)
+    row.twitch_status, row.twitch_url, row.twitch_reason = "made", event.url, ""
+
+
+def _native_failed(rows: Rows, event: ev.NativeClipFailed) -> None:
+    row = rows.clip(event, event.clip_id)
+    if row.twitch_status != "made":
+        row.twitch_status, row.twitch_reason = "failed", event.reason
+
+
 def _session_clipped(rows: Rows, event: ev.SessionClipped) -> None:
     rows.session(event).clips_total = event.clips
 
@@ -322,6 +344,7 @@ def _minute_watched(rows: Rows, event: ev.MinuteWatched) -> None:
 _FOLDERS: dict[type[ev.Event], Callable[[Rows, Any], None]] = {
     ev.SessionStarted: _session_started,
     ev.SessionEnded: _session_ended,
+    ev.ReactionLearned: _reaction_learned,
     ev.ChannelDegraded: _channel_degraded,
     ev.SegmentStored: _segment_stored,
     ev.SegmentMissing: _segment_missing,
@@ -334,6 +357,8 @@ _FOLDERS: dict[type[ev.Event], Callable[[Rows, Any], None]] = {
     ev.ClipPlanned: _clip_planned,
     ev.ClipCut: _clip_cut,
     ev.ClipFailed: _clip_failed,
+    ev.NativeClipMade: _native_made,
+    ev.NativeClipFailed: _native_failed,
     ev.SessionClipped: _session_clipped,
     ev.RenderQueued: _render_queued,
     ev.RenderProgressed: _render_progressed,

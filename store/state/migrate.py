@@ -69,7 +69,9 @@ async def _locked(url: str, busy_timeout_s: float) -> AsyncIterator[AsyncConnect
     path = make_url(address).database
     if address.startswith("sqlite") and path:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-    engine = open_engine(address, busy_timeout_s=busy_timeout_s, foreign_keys=False)
+    engine = open_engine(
+        address, busy_timeout_s=busy_timeout_s, foreign_keys=False, statement_s=None
+    )
     try:
         async with engine.execution_options(clipthat_writes=True).begin() as connection:
             if connection.dialect.name == "postgresql":

@@ -48,7 +48,7 @@ async def list_sessions(state: State, tenant_id: str, *, limit: int = 50) -> lis
         )
         .limit(limit)
     )
-    async with state.reading() as session:
+    async with state.of(tenant_id).reading() as session:
         rows = (await session.execute(query)).scalars().all()
         return await _views(session, tenant_id, rows)
 
@@ -60,7 +60,7 @@ async def read_session(
 
     `curves` False leaves the curves out, by far the largest part of a long session.
     """
-    async with state.reading() as session:
+    async with state.of(tenant_id).reading() as session:
         row = await session.get(SessionRow, (tenant_id, session_id))
         if row is None:
             return None
@@ -90,7 +90,7 @@ async def read_session(
 
 async def read_clip(state: State, tenant_id: str, clip_id: str) -> ClipView | None:
     """Return one clip with its renders; None when the tenant has no such clip."""
-    async with state.reading() as session:
+    async with state.of(tenant_id).reading() as session:
         found = await _clips(session, and_(ClipRow.tenant_id == tenant_id, ClipRow.id == clip_id))
         return found[0] if found else None
 
@@ -158,11 +158,16 @@ def _view(row: SessionRow, coverage: Mapping[str, float], counts: Mapping[str, i
         duration_s=row.duration_s,
         has_chat=row.has_chat,
         clips_max=row.clips_max,
+        reaction_s=row.reaction_s,
+        reaction_samples=row.reaction_samples or 0,
         media_s=row.media_s,
         settled_s=row.settled_s,
         settled=row.settled,
         stored_s=coverage.get("stored", 0.0),
-        missing_s={why: span for why, span in sorted(coverage.items()) if why != "stored"},
+        # A muted span is stored all the same.
+        missing_s={
+            why: span for why, span in sorted(coverage.items()) if why not in ("stored", "muted")
+        },
         minutes_claimed=row.minutes_claimed,
         clips_total=row.clips_total,
         moments=counts.get("moments", 0),
@@ -267,6 +272,9 @@ def _clip(row: ClipRow, moments: Sequence[MomentRow], renders: Sequence[RenderVi
         reason=row.reason,
         detail=row.detail,
         renders=renders,
+        twitch_status=row.twitch_status,
+        twitch_url=row.twitch_url,
+        twitch_reason=row.twitch_reason,
     )
 
 

@@ -6,15 +6,34 @@ default, because topics arrive in any order.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlalchemy import JSON, ForeignKeyConstraint, Index, MetaData
+from sqlalchemy import JSON, Dialect, ForeignKeyConstraint, Index, MetaData, String, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
+
+
+class Words(TypeDecorator[str]):
+    """Text as any database takes it: what people write may hold a NUL or half a character."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Return the text with a mark in place of what no database takes."""
+        if value is None or (value.isascii() and "\0" not in value):
+            return value
+        marked = value.replace("\0", "\ufffd")
+        return marked.encode("utf-8", "replace").decode() if _half(marked) else marked
+
+
+def _half(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 class Base(MappedAsDataclass, DeclarativeBase, kw_only=True):
     """What all tables share: named constraints, so that migrations can name them too."""
 
+    type_annotation_map: ClassVar[dict[Any, Any]] = {str: Words}
     metadata = MetaData(
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -75,6 +94,12 @@ class SessionRow(Base):
     minutes_claimed: Mapped[int] = mapped_column(default=0)
     heard_at_s: Mapped[float] = mapped_column(default=0.0)
     """Unix time at which the latest event of this session was published."""
+    reaction_s: Mapped[float | None] = mapped_column(default=None)
+    """How long its chat takes to answer, as learned last; NULL: nothing is known."""
+    reaction_samples: Mapped[int | None] = mapped_column(default=None)
+    """Answers of this session behind it; zero: it comes from sessions before."""
+    reaction_at_s: Mapped[float | None] = mapped_column(default=None)
+    """Media time of the last of them."""
 
 
 class CoverageRow(Base):
@@ -188,6 +213,11 @@ class ClipRow(Base):
     reason: Mapped[str] = mapped_column(default="")
     """Why it failed: a short stable word; `detail` says more."""
     detail: Mapped[str] = mapped_column(default="")
+    twitch_status: Mapped[str] = mapped_column(default="")
+    """Of the same clip on Twitch: empty while nothing has come of it, `failed`, `made`."""
+    twitch_url: Mapped[str] = mapped_column(default="")
+    twitch_reason: Mapped[str] = mapped_column(default="")
+    """Why there is none on Twitch: a short stable word."""
 
 
 class RenderRow(Base):
@@ -221,6 +251,106 @@ class RenderRow(Base):
     detail: Mapped[str] = mapped_column(default="")
 
 
+class TwitchAccountRow(Base):
+    """A streamer's permission, and how it stands."""
+
+    __tablename__ = "twitch_accounts"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id"], ["tenants.id"]),
+        Index(None, "tenant_id", "login"),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    """Twitch's number of the user, which outlives a change of name."""
+    login: Mapped[str]
+    access_sealed: Mapped[str] = mapped_column(default="", repr=False)
+    """Encrypted by `store/vault.py`; empty when the permission is gone; so is `refresh_sealed`."""
+    refresh_sealed: Mapped[str] = mapped_column(default="", repr=False)
+    scopes: Mapped[list[str]] = mapped_column(JSON, default_factory=list)
+    status: Mapped[str] = mapped_column(default="connected")
+    """`connected`, `reconnect`."""
+    reason: Mapped[str] = mapped_column(default="")
+    """Why it must be reconnected: `revoked`, `refused`, `key`."""
+    expires_at_s: Mapped[float] = mapped_column(default=0.0)
+    validated_at_s: Mapped[float] = mapped_column(default=0.0)
+    connected_at_s: Mapped[float] = mapped_column(default=0.0)
+    refresher: Mapped[str] = mapped_column(default="")
+    """Who is refreshing it at this moment, until `refresher_until_s` at the latest."""
+    refresher_until_s: Mapped[float] = mapped_column(default=0.0)
+
+
+class TwitchLoginRow(Base):
+    """A login that has been sent to Twitch and is not back yet."""
+
+    __tablename__ = "twitch_logins"
+    __table_args__ = (ForeignKeyConstraint(["tenant_id"], ["tenants.id"]),)
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    state_hash: Mapped[str] = mapped_column(primary_key=True)
+    browser_hash: Mapped[str]
+    """Whose browser began it."""
+    verifier_sealed: Mapped[str] = mapped_column(default="", repr=False)
+    """PKCE's secret, encrypted; empty where the provider has no PKCE."""
+    scopes: Mapped[list[str]] = mapped_column(JSON, default_factory=list)
+    redirect_url: Mapped[str] = mapped_column(default="")
+    expires_at_s: Mapped[float] = mapped_column(default=0.0)
+
+
+class WatchedRow(Base):
+    """A channel on the watch list."""
+
+    __tablename__ = "watched_channels"
+    __table_args__ = (ForeignKeyConstraint(["tenant_id"], ["tenants.id"]),)
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """The channel's id in its sessions."""
+    name: Mapped[str]
+    """Its login on Twitch, or its address without secrets."""
+    url: Mapped[str] = mapped_column(repr=False)
+    """What is watched: `twitch.tv/NAME`, or a playlist's address."""
+    kind: Mapped[str]
+    """`twitch`, `hls`."""
+    always: Mapped[bool] = mapped_column(default=True)
+    native_clips: Mapped[bool] = mapped_column(default=False)
+    added_at_s: Mapped[float] = mapped_column(default=0.0)
+    state: Mapped[str] = mapped_column(default="")
+    """What its watch said last: `connecting`, `watching`, `offline`, `unusable`, `broken`; empty
+    while it is not watched."""
+    detail: Mapped[str] = mapped_column(default="")
+    told_at_s: Mapped[float] = mapped_column(default=0.0)
+
+
+class NativeClipRow(Base):
+    """A clip that is to be made on Twitch too, and how far that has come."""
+
+    __tablename__ = "native_clips"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id"], ["tenants.id"]),
+        Index(None, "tenant_id", "state"),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    clip_id: Mapped[str] = mapped_column(primary_key=True)
+    session_id: Mapped[str]
+    channel_id: Mapped[str]
+    login: Mapped[str]
+    title: Mapped[str] = mapped_column(default="")
+    start_at_s: Mapped[float] = mapped_column(default=0.0)
+    """Unix time of the moment's window; so are `peak_at_s` and `end_at_s`."""
+    peak_at_s: Mapped[float] = mapped_column(default=0.0)
+    end_at_s: Mapped[float] = mapped_column(default=0.0)
+    state: Mapped[str] = mapped_column(default="wanted")
+    """`wanted`; `asked`, which stands before Twitch is called; `made`, `failed`."""
+    asked_at_s: Mapped[float] = mapped_column(default=0.0)
+    twitch_id: Mapped[str] = mapped_column(default="")
+    """Twitch's name of the clip, once it has answered."""
+    worker: Mapped[str] = mapped_column(default="")
+    """Who sees to it, until `worker_until_s` at the latest."""
+    worker_until_s: Mapped[float] = mapped_column(default=0.0)
+
+
 TABLES: tuple[type[Base], ...] = (
     TenantRow,
     ChannelRow,
@@ -231,5 +361,9 @@ TABLES: tuple[type[Base], ...] = (
     MomentRow,
     ClipRow,
     RenderRow,
+    TwitchAccountRow,
+    TwitchLoginRow,
+    WatchedRow,
+    NativeClipRow,
 )
 """In the order in which rows may be inserted: what is referred to comes first."""

@@ -26,6 +26,10 @@ class SessionView:
     has_chat: bool
     clips_max: int | None
     """The best so many of the whole are wanted; None: clip as it goes."""
+    reaction_s: float | None
+    """How long chat takes to answer; None while that is assumed."""
+    reaction_samples: int
+    """Answers of this session behind it; zero: known from sessions before."""
     media_s: float
     """Where the media clock stands."""
     settled_s: float
@@ -124,6 +128,10 @@ class ClipView:
     reason: str
     detail: str
     renders: Sequence[RenderView]
+    twitch_status: str = ""
+    """Of the same clip on Twitch: empty, `failed`, `made`."""
+    twitch_url: str = ""
+    twitch_reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,7 +19,7 @@ class TwitchSettings:
     quality: tuple[str, ...] = ()
     """Names of renditions to prefer, such as `1080p60`, `720p60`, the first one first; when none of
     them is offered, or this is empty, the best one up to `ingest.height_max`."""
-    resolve_at_once: int = 4
+    resolve_at_once: int = 16
     """So many channels or VODs are looked up at the same time."""
     renew_after_s: float = 75_600.0
     """A stream's address is renewed when it is so old; Twitch lets it die at 24 hours."""
@@ -33,6 +33,8 @@ class TwitchSettings:
     """How long an answer of Twitch's API may take."""
     web_client_id: str = "kimne78kx3ncx6brgo4mv6wki5h1ko"
     """Client id of Twitch's own web page; it reads a VOD's chat replay."""
+    comments_hash: str = "b70a3591ff0f4e0313d126c6a1502d79a1c02baebb288227c582044aa76adf6a"
+    """Name of Twitch's stored query for a VOD's chat; Twitch changes it now and then."""
     gql_url: str = "https://gql.twitch.tv/gql"
     """Twitch's GraphQL: access tokens of streams, and VOD chat."""
     usher_url: str = "https://usher.ttvnw.net"

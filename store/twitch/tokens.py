@@ -28,7 +28,7 @@ class Tokens(Protocol):
         """Tell that Twitch answered 401 to this token.
 
         Returns a fresh one, refreshed once however many ask; None when the permission is gone, and
-        the channel then says "reconnect Twitch".
+        the channel then says "reconnect Twitch", or when Twitch cannot be asked now.
         """
         ...
 

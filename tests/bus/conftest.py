@@ -15,23 +15,9 @@ from bus.kafka_settings import KafkaSettings
 from bus.local import LocalBus
 from bus.settings import LocalBusSettings
 from tests.bus.world import SteppedClock
-from tests.services.fixtures import any_kafka, kafka
-from tests.services.kafka_server import why_no_kafka
-
-__all__ = ["any_kafka", "kafka"]
+from tests.services.kafka_server import KafkaServer
 
 OpenBus = Callable[[], AbstractAsyncContextManager[LocalBus | KafkaBus]]
-
-
-BEYOND_THE_MOCK = frozenset(
-    {
-        "test_two_members_share_the_partitions_and_one_inherits_all",
-        "test_a_member_that_is_silent_too_long_is_fenced",
-        "test_a_long_handler_keeps_its_partitions",
-        "test_partitions_that_move_make_the_stage_begin_again",
-    }
-)
-"""Tests in which partitions move."""
 
 
 @pytest.fixture
@@ -50,15 +36,13 @@ def kafka_settings(bootstrap: str, **changes: float) -> KafkaSettings:
     )
 
 
-@pytest.fixture(params=["local", "kafka"])
+@pytest.fixture(params=["local", pytest.param("kafka", marks=pytest.mark.timeout(600))])
 def open_bus(request: pytest.FixtureRequest, tmp_path: Path, clock: SteppedClock) -> OpenBus:
     """Return a function that opens the bus once more, as another process would."""
     if request.param == "local":
         local = LocalBusSettings(synchronous="NORMAL", poll_s=0.005)
         return lambda: LocalBus.open(tmp_path / "bus.db", local, clock=clock)
-    bootstrap = request.getfixturevalue("any_kafka")
-    if why_no_kafka() and request.node.originalname in BEYOND_THE_MOCK:
-        pytest.skip("the mock cluster's groups refuse commits while they form, as Kafka's do not")
-    settings = kafka_settings(bootstrap, ack_s=60.0, request_s=60.0)
+    broker: KafkaServer = request.getfixturevalue("kafka")
+    settings = kafka_settings(broker.bootstrap, ack_s=60.0, request_s=60.0)
     folders = (tmp_path / f"process-{n}" for n in itertools.count())
     return lambda: KafkaBus.open(next(folders), settings, clock=clock)

@@ -124,3 +124,29 @@ def test_segment_length_does_not_change_the_peaks() -> None:
 
 def test_golden() -> None:
     check_golden("excitement", Excitement(started()))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    first=st.integers(31, 70),
+    count=st.integers(1, 30),
+    before_db=st.floats(-40.0, -15.0),
+    after_db=st.floats(-3.0, 3.0),
+    voice=st.integers(0, 100),
+)
+def test_a_muted_span_is_no_drop_and_what_follows_no_jump(
+    first: int, count: int, before_db: float, after_db: float, voice: int
+) -> None:
+    """Sound returns about as loud as it was: nothing happened, however long it was away."""
+    from_s, until_s = 2.0 * first, 2.0 * (first + count)
+
+    def level(at_s: float) -> tuple[float, int]:
+        return (before_db if at_s < until_s else before_db + after_db, voice)
+
+    segments = [
+        loudness(each.seq, each.media_s, each.duration_s, gap=True)
+        if from_s <= each.media_s < until_s
+        else each
+        for each in stream(2 * (first + count) + 60, level)
+    ]
+    assert run(segments) == []

@@ -244,3 +244,35 @@ async def test_a_real_stream(bus: LocalBus, twitch_segments: list[media.Cut]) ->
     assert [each.gap for each in loudness_of(seen)] == [False] * 5 + [True]
     first = next(each for each in seen if isinstance(each, FrameDescribed))
     assert (first.media_s, first.width, first.height) == (0.0, 640, 360)
+
+
+async def test_a_muted_segment_is_seen_but_not_heard(bus: LocalBus, cuts: list[media.Cut]) -> None:
+    events = [
+        dataclasses.replace(cut.event, muted=True) if cut.event.seq in (0, 2) else cut.event
+        for cut in cuts
+    ]
+    await bus.publish([started(), *events])
+    async with sensing(bus, stocked(cuts)) as meter:
+        seen = await features_until(bus, measured(len(cuts)))
+    assert [each.gap for each in loudness_of(seen)] == [True, False, True, False, False]
+    assert all(each.rms_db == () for each in loudness_of(seen) if each.gap)
+    frames = [each for each in seen if isinstance(each, FrameDescribed)]
+    assert any(frame.media_s < cuts[0].event.end_s for frame in frames)
+    assert meter.counts["clipthat_senses_segments_total", "muted"] == 2
+
+
+async def test_words_of_a_whole_recording_are_shifted_for_a_part(
+    bus: LocalBus, cuts: list[media.Cut]
+) -> None:
+    words = [
+        {"text": "before", "start_s": 99.0, "end_s": 99.5},
+        {"text": "hi", "start_s": 100.5, "end_s": 100.8},
+    ]
+    objects = stocked(cuts)
+    objects.kept["words"] = json.dumps(words).encode()
+    await bus.publish([started(words_key="words", vod_start_s=100.0), *(cut.event for cut in cuts)])
+    async with sensing(bus, objects):
+        seen = await features_until(bus, measured(len(cuts)))
+    (spoken,) = [each for each in seen if isinstance(each, SpeechHeard)]
+    (word,) = spoken.words
+    assert (word.text, round(word.start_s, 6), round(word.end_s, 6)) == ("hi", 0.5, 0.8)

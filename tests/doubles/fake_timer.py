@@ -5,20 +5,29 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+from collections.abc import Callable
 
 _QUIET_TURNS = 25
+_BUSY_S = 0.001
 
 
 class FakeTimer:
     """Implements `ingest.timer.Timer`; an hour passes in a moment.
 
     When the event loop has turned a number of times without anybody going to sleep, the clock
-    jumps to the earliest sleeper. `idle_s` gives real sockets that much real time between jumps.
+    jumps to the earliest sleeper. `idle_s` gives real sockets that much real time between jumps;
+    while `busy` says so, no time passes at all, however slow the machine is.
     """
 
-    def __init__(self, now_s: float = 1_700_000_000.0, idle_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        now_s: float = 1_700_000_000.0,
+        idle_s: float = 0.0,
+        busy: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._now_s = now_s
         self._idle_s = idle_s
+        self._busy = busy
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
         self._turns = 0
@@ -41,8 +50,9 @@ class FakeTimer:
         await future
 
     def _again(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._idle_s:
-            loop.call_later(self._idle_s / _QUIET_TURNS, self._tick, loop)
+        pause_s = _BUSY_S if self._busy() else self._idle_s / _QUIET_TURNS
+        if pause_s:
+            loop.call_later(pause_s, self._tick, loop)
         else:
             loop.call_soon(self._tick, loop)
 
@@ -52,7 +62,7 @@ class FakeTimer:
         if not self._sleepers:
             self._ticking = False
             return
-        self._turns += 1
+        self._turns = 0 if self._busy() else self._turns + 1
         if self._turns > _QUIET_TURNS:
             self._turns = 0
             wake_s, _, future = heapq.heappop(self._sleepers)

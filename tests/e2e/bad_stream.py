@@ -35,8 +35,8 @@ _ON_AIR_AGAIN_S = 20.0
 class Clock:
     """A stream's own Unix time: runs faster than real time, leaps, and waits for who is slow.
 
-    Between two looks it advances `STEP_MAX_S` at most, so a machine that takes long to start a command
-    or to answer sees the same stream: everything is asked for before it leaves the playlist.
+    Between two looks it advances `STEP_MAX_S` at most, so a machine that takes long to start a
+    command or to answer sees the same stream: all is asked for before it leaves the playlist.
     """
 
     STEP_MAX_S = 6.0

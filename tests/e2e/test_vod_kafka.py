@@ -5,13 +5,13 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.media import QUICK, clips_of, clipthat, make_chat, make_video, moments_of
-from tests.services.fixtures import kafka
 from tests.services.kafka_server import KafkaServer
 
-__all__ = ["kafka"]
 
-
+@pytest.mark.timeout(600)
 def test_a_recording_gives_the_same_clips_through_kafka(kafka: KafkaServer, tmp_path: Path) -> None:
     make_video(tmp_path / "video.mp4")
     make_chat(tmp_path / "chat.jsonl")

@@ -14,6 +14,7 @@ from ingest.errors import SourceUnusable
 from ingest.file import FileSource
 from ingest.file_settings import FileSettings
 from ingest.source import Notice, Pulled, Resume, SourceEnd, SourceGap, SourceSegment
+from ingest.span import Span
 from tests.paths import SHARED_DATA, needs_shared_data
 
 _PICTURE = ("-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=35")
@@ -244,3 +245,24 @@ async def test_a_real_clip_of_twitch() -> None:
     assert len(pieces) == 3
     assert pieces[-1].end_s == pytest.approx(21.8, abs=0.2)
     assert sum(len(piece.body) for piece in pieces) < path.stat().st_size / 3
+
+
+async def test_a_part_of_a_file_has_its_own_zero_and_goes_on_alike(movie: Path) -> None:
+    settings = FileSettings(segment_s=5.0)
+    source = FileSource(movie, settings, span=Span(12.0, 24.0))
+    info = await source.describe()
+    whole = segments(await pulled(movie, settings=settings))
+    part = segments([what async for what in source.pull(None)])
+    assert (info.vod_start_s, info.duration_s) == (10.0, 15.0)
+    assert [(s.seq, s.media_s, s.body) for s in part] == [
+        (s.seq, s.media_s - 10.0, s.body) for s in whole[2:5]
+    ]
+    assert [s.source_ref for s in part] == [s.source_ref for s in whole[2:5]]
+    resume = Resume(epoch=0, seq=3, disc=0, media_end_s=10.0)
+    again = FileSource(movie, settings, span=Span(12.0, 24.0))
+    assert segments([what async for what in again.pull(resume)]) == part[2:]
+
+
+async def test_a_part_behind_a_files_end_is_refused(movie: Path) -> None:
+    with pytest.raises(SourceUnusable, match="long"):
+        await FileSource(movie, span=Span(100.0)).describe()

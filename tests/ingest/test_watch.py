@@ -13,6 +13,7 @@ from bus.events import (
     ChatWindow,
     MinuteWatched,
     MomentsSettled,
+    ReactionLearned,
     SegmentMissing,
     SegmentStored,
     SessionEnded,
@@ -156,6 +157,55 @@ async def test_a_live_watch_that_comes_too_late_begins_a_new_session(world: Worl
     ended = [(e.session_id, e.reason) for e in sessions if isinstance(e, SessionEnded)]
     assert len(set(started)) == 2
     assert ended == [(started[0], "lost"), (started[1], "stopped")]
+
+
+async def test_a_channel_that_stays_away_has_its_session_ended_without_a_look(
+    world: World,
+) -> None:
+    assert await world.watch(world.live()).end_lost(world.ctx)
+    first = asyncio.create_task(world.watch(world.live()).run(world.ctx))
+    await kill_after(world, first, 12)
+    asked = len(world.origin.asked)
+    watch = world.watch(world.live())
+    await world.timer.sleep(world.settings.lost_after_s - 30)
+    assert not await watch.end_lost(world.ctx)
+    await world.timer.sleep(60)
+    assert await watch.end_lost(world.ctx)
+    assert await watch.end_lost(world.ctx)
+    assert [e.reason for e in await world.events("sessions") if isinstance(e, SessionEnded)] == [
+        "lost"
+    ]
+    assert len(world.origin.asked) == asked
+
+
+async def test_a_recording_that_was_left_is_never_lost(tmp_path: Path) -> None:
+    async with world_at(tmp_path, FaultyOrigin(ts_segments() * 10, FakeTimer())) as world:
+        first = asyncio.create_task(world.watch(world.vod()).run(world.ctx))
+        await kill_after(world, first, 8)
+        await world.timer.sleep(10_000)
+        assert await world.watch(world.live()).end_lost(world.ctx)
+        assert not [e for e in await world.events("sessions") if isinstance(e, SessionEnded)]
+
+
+async def test_a_new_session_begins_with_what_the_one_before_has_learned(world: World) -> None:
+    for delays_s in ((), (9.0, 8.5), ()):
+        await world.watch(world.live(), stop_after_s=10).run(world.ctx)
+        started = [e for e in await world.events("sessions") if isinstance(e, SessionStarted)]
+        learned = [
+            ReactionLearned(
+                tenant_id="t",
+                channel_id="c",
+                session_id=started[-1].session_id,
+                media_s=60.0 + number,
+                delay_s=delay_s,
+                usual_s=5.0,
+                spread_s=1.0,
+                samples=9,
+            )
+            for number, delay_s in enumerate(delays_s)
+        ]
+        await world.bus.publish(learned)
+    assert [each.reaction_s for each in started] == [None, None, 8.5]
 
 
 async def test_draining_leaves_the_session_open(world: World) -> None:

@@ -14,7 +14,7 @@ from ops.cli import app
     ("urls", "said"),
     [
         (["https://example.org/a.m3u8", "https://example.org/a.m3u8"], "named twice"),
-        (["rtmp://example.org/live"], "no http:// or https:// address"),
+        (["rtmp://example.org/live"], "neither twitch.tv/NAME nor an http:// or https:// address"),
     ],
 )
 def test_a_channel_that_cannot_be_watched_is_refused(
@@ -25,3 +25,7 @@ def test_a_channel_that_cannot_be_watched_is_refused(
     assert done.exit_code == 1
     assert said in " ".join(done.output.split())
     assert not folder.exists()
+
+
+def test_help_names_channels_as_a_person_writes_them() -> None:
+    assert "twitch.tv/NAME" in CliRunner().invoke(app, ["run", "--help"]).stdout

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
-from bus.events import ClipPlanned, MomentsSettled, RenderFinished, SessionStarted
+from bus.events import ChannelDegraded, ClipPlanned, MomentsSettled, RenderFinished, SessionStarted
 from ops.outcome import SessionOutcome
 from ops.terminal import TerminalView, event_line
 
@@ -70,3 +71,11 @@ def test_the_speed_stands_still_while_clips_are_rendered() -> None:
     (bar, _) = view.tasks
     assert "60× real time" in bar.fields["detail"]
     assert "left" not in bar.fields["detail"]
+
+
+def test_times_are_those_of_the_whole_recording() -> None:
+    part = replace(STARTED, vod_start_s=3600.0)
+    outcome = outcome_of(part, PLANNED)
+    assert "1:01:02–1:01:30" in event_line(outcome, PLANNED)
+    notice = ChannelDegraded(**WHO, media_s=5.0, reason="muted", detail="a muted part")
+    assert "1:00:05" in event_line(outcome, notice)

@@ -1,29 +1,33 @@
-"""Services that tests share: one of each for a test process."""
+"""Fixtures for servers, each started when the first test of a session wants it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.services.kafka_server import KafkaServer, MockKafka, why_no_kafka
-
-
-def skip_unless_ci(reason: str) -> None:
-    """Skip, but never where everything has to be there."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+from tests.services.kafka_server import KafkaServer, why_no_kafka
+from tests.services.postgres import NoServer, Postgres, postgres_server
+from tests.services.s3 import KEYS, S3, s3_server
+from tests.store.state.fresh import fresh_database
 
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
     """A real broker; tests leave it running."""
+    yield from broker_of_its_own(tmp_path_factory.mktemp("kafka"))
+
+
+def broker_of_its_own(folder: Path) -> Iterator[KafkaServer]:
+    """Run a broker; the test is skipped where none can run, and fails where CI=true."""
     reason = why_no_kafka()
     if reason:
-        skip_unless_ci(reason)
-    server = KafkaServer(tmp_path_factory.mktemp("kafka"))
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    server = KafkaServer(folder)
     try:
         server.start()
         yield server
@@ -32,16 +36,55 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
 
 
 @pytest.fixture(scope="session")
-def any_kafka(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of a real broker, or of the mock cluster where none can run."""
-    if not why_no_kafka():
-        yield request.getfixturevalue("kafka").bootstrap
-        return
-    if os.environ.get("CI") == "true" and "CLIPTHAT_TEST_KAFKA" not in os.environ:
-        pytest.fail(why_no_kafka())
-    pytest.importorskip("confluent_kafka")
-    mock = MockKafka()
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server; the test is skipped where there is none, and fails where CI=true."""
     try:
-        yield mock.bootstrap
-    finally:
-        mock.stop()
+        with postgres_server() as server:
+            yield server
+    except NoServer as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+async def postgres_url(postgres: Postgres) -> AsyncIterator[str]:
+    """Address of an empty, migrated PostgreSQL database."""
+    name = await postgres.fresh()
+    yield postgres.url(name)
+    await postgres.drop(name)
+
+
+@pytest.fixture
+async def unmigrated_postgres_url(postgres: Postgres) -> AsyncIterator[str]:
+    """Address of an empty PostgreSQL database without a table."""
+    name = await postgres.empty()
+    yield postgres.url(name)
+    await postgres.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """Address of an empty, migrated database, of each kind in turn."""
+    if request.param == "sqlite":
+        yield await fresh_database(tmp_path)
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    name = await server.fresh()
+    yield server.url(name)
+    await server.drop(name)
+
+
+@pytest.fixture(scope="session")
+def s3_service() -> Iterator[S3]:
+    """An S3 server."""
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_service: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
+    """An S3 server whose keys this process and those that it starts have."""
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    return s3_service

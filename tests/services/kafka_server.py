@@ -1,4 +1,4 @@
-"""A real Apache Kafka (KRaft, one node) on loopback, or librdkafka's mock cluster without Java."""
+"""A real Apache Kafka (KRaft, one node) on loopback."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,8 @@ from tests.services.ports import free_ports
 
 HOME = REPOSITORY / "tests" / "services" / "kafka"
 LIBS = HOME / "libs"
-START_S = 120.0
+START_S = 240.0
+FETCHES = 3
 
 _SETTINGS = """\
 process.roles=broker,controller
@@ -120,28 +120,8 @@ class KafkaServer:
         os.kill(self._process.pid, number)
 
 
-class MockKafka:
-    """librdkafka's mock cluster: speaks the protocol, keeps nothing on disk."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("mock_kafka.py"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        assert self._process.stdout is not None
-        self.bootstrap = self._process.stdout.readline().decode().strip()
-
-    def stop(self) -> None:
-        """End it."""
-        self._process.kill()
-        self._process.communicate()
-
-
 def why_no_kafka() -> str:
     """Return why no real Kafka can run here; empty when it can. Fetches its jars at first."""
-    if os.environ.get("CLIPTHAT_TEST_KAFKA") == "mock":
-        return "only the mock cluster is wanted"
     if shutil.which("java") is None:
         return "Java is not on this machine"
     with (HOME / ".lock").open("wb") as lock:
@@ -150,13 +130,16 @@ def why_no_kafka() -> str:
             return ""
         if shutil.which("mvn") is None:
             return "Maven is not on this machine"
-        fetched = subprocess.run(
-            ["mvn", "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={LIBS}"],
-            cwd=HOME,
-            capture_output=True,
-            check=False,
-        )
-        return "" if fetched.returncode == 0 else "Maven cannot fetch Kafka's jars"
+        for _ in range(FETCHES):
+            fetched = subprocess.run(
+                ["mvn", "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={LIBS}"],
+                cwd=HOME,
+                capture_output=True,
+                check=False,
+            )
+            if fetched.returncode == 0:
+                return ""
+        return "Maven cannot fetch Kafka's jars"
 
 
 def wait_for(is_true: Callable[[], bool], limit_s: float, log: Path | None = None) -> None:

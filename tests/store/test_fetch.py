@@ -97,6 +97,26 @@ async def test_an_error_status_is_told_without_the_query(fetcher: Fetcher) -> No
     assert str(caught.value) == f"{server}/a answered 503"
 
 
+async def test_an_error_keeps_the_beginning_of_what_the_server_says(fetcher: Fetcher) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=403, body=b'[{"error_code":"no"}]' + b" " * 100_000)
+
+    async with serve({"/a": answer}) as server:
+        with pytest.raises(FetchStatus) as caught:
+            await get(fetcher, f"{server}/a")
+    assert caught.value.body.startswith(b'[{"error_code":"no"}]')
+    assert len(caught.value.body) <= 4096
+
+
+async def test_a_long_part_of_a_path_is_taken_for_a_token(fetcher: Fetcher) -> None:
+    token = "CtsF" + "a1B2" * 40
+    async with serve({}) as server:
+        with pytest.raises(FetchStatus) as caught:
+            await get(fetcher, f"{server}/v1/playlist/{token}.m3u8")
+    assert "/v1/playlist/CtsFa1B2… answered 404" in str(caught.value)
+    assert token not in str(caught.value)
+
+
 async def test_a_body_above_the_limit_is_refused(fetcher: Fetcher) -> None:
     async def endless(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()

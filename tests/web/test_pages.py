@@ -112,6 +112,7 @@ async def test_session_page(site: SiteUnderTest) -> None:
         "the stream stands still",
         "70 %",
         "loud and excited",
+        "Chat answers after 7.9 s, learned from 23 answers.",
     ):
         assert words in page.text
     assert len(page.named("circle")) == 4
@@ -120,7 +121,9 @@ async def test_session_page(site: SiteUnderTest) -> None:
 
 async def test_empty_session_says_what_will_happen(empty_site: SiteUnderTest) -> None:
     started = [
-        ev.SessionStarted(**ids(session_id=name), kind=kind, title=name, source="x", clips_max=best)
+        ev.SessionStarted(
+            **ids(session_id=name), kind=kind, title=name, source="x", clips_max=best, has_chat=True
+        )
         for name, kind, best in (("l", "live", None), ("v", "vod", 5))
     ]
     await record(empty_site.state, records(list(started)))
@@ -129,6 +132,7 @@ async def test_empty_session_says_what_will_happen(empty_site: SiteUnderTest) ->
         vod = check_harmless((await client.get("/sessions/v")).text).text
         status = check_harmless((await client.get("/")).text).text
     assert "No clip yet. The first one comes when chat speeds up" in live
+    assert "A usual delay is assumed until chat has answered often enough." in live
     assert "The best 5 moments of the whole recording" in vod
     assert "Waiting for the first media" in status
 

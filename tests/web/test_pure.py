@@ -17,7 +17,7 @@ from web.page import ClipCard, render_clips_page
 from web.ranges import ByteRange, parse_range
 from web.signing import LinkSigner
 from web.timeline import COLUMNS_MAX, draw_timeline
-from web.words import all_evidence, clock_text, evidence_text, span_text
+from web.words import all_evidence, clock_text, evidence_text, place_text, span_text
 
 
 @given(st.text(max_size=30) | st.from_regex(r"bytes=\d{0,4}-\d{0,4}"), st.integers(0, 5000))
@@ -114,6 +114,8 @@ EMPTY = SessionDetail(
         duration_s=None,
         has_chat=True,
         clips_max=None,
+        reaction_s=None,
+        reaction_samples=0,
         media_s=0.0,
         settled_s=0.0,
         settled=False,
@@ -225,3 +227,17 @@ def test_a_draft_plays_until_the_vertical_clip_is_there() -> None:
     waiting = card(files={}, progress={})
     assert (waiting.player, waiting.is_draft, waiting.downloads) == (None, False, [])
     assert "being cut" in render_clips_page([waiting])
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("twitch.tv/ann", "twitch.tv/ann"),
+        ("twitch.tv/videos/123", "twitch.tv/videos/123"),
+        ("/home/ann/streams/friday.mp4", "friday.mp4"),
+        ("https://ann:pw@example.org:8443/live.m3u8?token=hush", "example.org/live.m3u8"),
+        ("", ""),
+    ],
+)
+def test_a_place_is_named_without_its_secrets(source: str, shown: str) -> None:
+    assert place_text(source) == shown

@@ -1,17 +1,15 @@
-"""A migrated database in a fresh folder."""
+"""A migrated database, of each kind in turn."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from store.state.state import State
-from tests.store.state.fresh import fresh_database
 
 
 @pytest.fixture
-async def state(tmp_path: Path) -> AsyncIterator[State]:
-    async with State.open(await fresh_database(tmp_path)) as opened:
+async def state(database_url: str) -> AsyncIterator[State]:
+    async with State.open(database_url, tenant_id="acme") as opened:
         yield opened

@@ -63,6 +63,12 @@ def story(tenant_id: str = "acme", session_id: str = "s1") -> list[ev.Event]:
         passed,
         other,
         joined,
+        *(
+            ev.ReactionLearned(
+                **own, media_s=at_s, delay_s=delay_s, usual_s=5.0, spread_s=1.0, samples=samples
+            )
+            for at_s, delay_s, samples in ((0.0, 6.0, 0), (50.0, 8.4, 9), (70.0, 7.9, 23))
+        ),
         ev.MomentsSettled(**own, media_s=80.0),
         ev.MomentPassed(
             **own, moment_id=passed.event_id, media_s=60.0, reason="cooldown: 12 s after a clip"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +13,13 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
-from bus.events import SpeechHeard
+from bus.events import Event, SessionStarted, SpeechHeard
 from store.state.apply import record
 from store.state.fold import Rows, fold
+from store.state.queries import list_sessions
 from store.state.state import State
 from store.state.tables import TABLES, ClipRow, SessionRow
+from tests.store.state.fresh import fresh_database
 from tests.store.state.story import ids, moment, records, story
 from tests.store.state.test_fold import as_values
 
@@ -35,11 +39,20 @@ async def stored(state: State) -> dict[str, Any]:
     return values
 
 
-def expected() -> dict[str, Any]:
+def expected(*stories: list[Event]) -> dict[str, Any]:
     rows = Rows()
-    for one in STORY:
-        fold(rows, one.event, one.published_at_s)
+    for events in stories or (story(),):
+        for one in records(events):
+            fold(rows, one.event, one.published_at_s)
     return as_values(rows)
+
+
+def unheard(values: dict[str, Any]) -> dict[str, Any]:
+    """Return rows without the time at which something was published."""
+    return {
+        name: {column: value for column, value in row.items() if column != "heard_at_s"}
+        for name, row in values.items()
+    }
 
 
 async def test_the_database_holds_what_the_fold_says(state: State) -> None:
@@ -85,11 +98,15 @@ async def test_a_batch_is_written_whole_or_not_at_all(
     assert await stored(state) == {}
 
 
-async def test_sqlite_is_prepared(state: State) -> None:
-    async with state.reading() as session:
+async def test_sqlite_is_prepared(tmp_path: Path) -> None:
+    url = await fresh_database(tmp_path)
+    async with State.open(url) as state, state.reading() as session:
         assert (await session.execute(text("PRAGMA journal_mode"))).scalar() == "wal"
         assert (await session.execute(text("PRAGMA foreign_keys"))).scalar() == 1
         assert (await session.execute(text("PRAGMA busy_timeout"))).scalar() == 30_000
+
+
+async def test_a_row_refers_to_one_that_is_there(state: State) -> None:
     with pytest.raises(IntegrityError):
         async with state.writing() as session:
             session.add(ClipRow(tenant_id="acme", id="c", session_id="nowhere"))
@@ -115,3 +132,16 @@ async def test_events_that_no_row_keeps_are_passed_over(state: State) -> None:
     assert await stored(state) == {}
     await record(state, records([moment(30)]))
     assert len(await stored(state)) == 4
+
+
+@pytest.mark.parametrize("title", ["a\0b", "a\ud800b", "\ud83d", "caf\u00e9 \U0001f600"])
+async def test_whatever_people_write_is_recorded(state: State, title: str) -> None:
+    started = SessionStarted(
+        **ids(), kind="vod", title=title, source="x", has_chat=False, started_at_s=1.0
+    )
+    seen = replace(moment(30), evidence={"sample": title})
+    await record(state, records([started, seen]))
+    (session,) = await list_sessions(state, "acme")
+    wanted = title.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    assert session.title == wanted
+    assert session.moments == 1

@@ -74,6 +74,7 @@ def test_what_the_story_tells() -> None:
         2,
     )
     assert session.minutes_claimed == 1
+    assert (session.reaction_s, session.reaction_samples) == (7.9, 23)
     assert rows.of(CoverageRow)["acme", "s1", "stored"].spans == [[0, 20000], [28000, 120000]]
     assert rows.of(CoverageRow)["acme", "s1", "ad"].spans == [[20000, 28000]]
     statuses = sorted(

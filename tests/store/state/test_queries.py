@@ -116,3 +116,28 @@ async def test_a_moment_that_is_only_spoken_of_is_not_shown(state: State) -> Non
     assert detail is not None
     assert detail.moments == []
     assert detail.session.kind is None
+
+
+async def test_a_muted_span_is_shown_but_not_missing(state: State) -> None:
+    own = ids(tenant_id="acme", session_id="s2")
+    events = [
+        ev.SessionStarted(**own, kind="vod", title="", source="", started_at_s=1.0),
+        *(
+            ev.SegmentStored(
+                **own,
+                epoch=0,
+                seq=n,
+                disc=0,
+                media_s=n * 10.0,
+                duration_s=10.0,
+                container="ts",
+                muted=n in (3, 4),
+            )
+            for n in range(10)
+        ),
+    ]
+    await record(state, records(events))
+    detail = await read_session(state, "acme", "s2")
+    assert detail is not None
+    assert (detail.session.stored_s, detail.session.missing_s) == (100.0, {})
+    assert [(one.start_s, one.end_s, one.reason) for one in detail.gaps] == [(30.0, 50.0, "muted")]

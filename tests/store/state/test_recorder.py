@@ -15,7 +15,7 @@ from store.state.apply import record
 from store.state.errors import StateUnavailable
 from store.state.queries import list_sessions
 from tests.store.state.story import records, story
-from tests.store.state.test_apply import expected, stored
+from tests.store.state.test_apply import expected, stored, unheard
 
 
 class Counting(SilentMeter):
@@ -44,14 +44,7 @@ async def test_what_is_published_is_recorded_and_resumed(state: State, tmp_path:
                 await meter.reached.wait()
                 ctx.draining.set()
         assert all(lag.messages == 0 for lag in await bus.lag("recorder"))
-    values = {
-        name: {column: value for column, value in row.items() if column != "heard_at_s"}
-        for name, row in (await stored(state)).items()
-    }
-    assert values == {
-        name: {column: value for column, value in row.items() if column != "heard_at_s"}
-        for name, row in expected().items()
-    }
+    assert unheard(await stored(state)) == unheard(expected())
     (session,) = await list_sessions(state, "acme")
     assert session.clips_ready == 1
 

@@ -1,0 +1,1 @@
+"""Twitch's streams and VODs, as addresses."""

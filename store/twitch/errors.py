@@ -1,0 +1,16 @@
+"""What can go wrong between us and Twitch, by whose fault it is."""
+
+from bus.errors import Unavailable
+from store.errors import StoreError
+
+
+class TwitchError(StoreError):
+    """Twitch did not do what it was asked."""
+
+
+class LoginRefused(TwitchError):
+    """Twitch says no for good: the code, the token or the permission is not valid any more."""
+
+
+class LoginUnavailable(TwitchError, Unavailable):
+    """Twitch's login cannot be reached or is broken at present; the permission may well stand."""
