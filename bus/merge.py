@@ -69,6 +69,7 @@ class Merge:
             self._read[place].appendleft(found)
             if found.begins:
                 self._beginnings[place].add(found.session_id)
+                self._begun.pop(found.session_id, None)
 
     @property
     def is_empty(self) -> bool:
