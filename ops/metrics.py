@@ -6,22 +6,10 @@ name that is not declared raises KeyError, so that it shows in the first test th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A metric's name, kind, labels, meaning and what to do when it looks wrong."""
-
-    name: str
-    kind: Literal["counter", "gauge", "histogram"]
-    labels: tuple[str, ...]
-    help: str
-    runbook: str
-
+from ops.kafka_metrics import KAFKA_METRICS
+from ops.metric import Metric
 
 METRICS: tuple[Metric, ...] = (
     Metric(
@@ -80,27 +68,7 @@ METRICS: tuple[Metric, ...] = (
         "Failed rounds of trimming and leases.",
         "Look at disk space and at the log of the bus.",
     ),
-    Metric(
-        "clipthat_bus_repeated_total",
-        "counter",
-        ("topic",),
-        "Records that a reader left out because it had had their event before.",
-        "None: events that were sent again after an outage or a restart.",
-    ),
-    Metric(
-        "clipthat_bus_outbox_parked_total",
-        "counter",
-        (),
-        "Events put into the outbox because Kafka did not acknowledge them in time.",
-        "Look at the brokers; nothing is lost while the disk has room.",
-    ),
-    Metric(
-        "clipthat_bus_outbox_events",
-        "gauge",
-        (),
-        "Events in the outbox that Kafka has not acknowledged.",
-        "Zero when the brokers are well; while it grows, other machines do not see these events.",
-    ),
+    *KAFKA_METRICS,
     Metric(
         "clipthat_recorded_events_total",
         "counter",
