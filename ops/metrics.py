@@ -25,6 +25,13 @@ class Metric:
 
 METRICS: tuple[Metric, ...] = (
     Metric(
+        "clipthat_role",
+        "gauge",
+        ("role",),
+        "1 for each role of this process; `all` where one process does everything.",
+        "Summed over all processes by role: one that is zero is done by nobody.",
+    ),
+    Metric(
         "clipthat_stage_restarts_total",
         "counter",
         ("stage",),
