@@ -6,22 +6,9 @@ name that is not declared raises KeyError, so that it shows in the first test th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A metric's name, kind, labels, meaning and what to do when it looks wrong."""
-
-    name: str
-    kind: Literal["counter", "gauge", "histogram"]
-    labels: tuple[str, ...]
-    help: str
-    runbook: str
-
+from ops.metric import Metric
 
 METRICS: tuple[Metric, ...] = (
     Metric(
