@@ -41,7 +41,7 @@ from store.obstore_objects import open_objects
 from store.state.recorder import Recorder
 from store.state.state import State
 from store.state.watchlist import Listed
-from web.app import make_app
+from web.app import make_app, make_monitor_app
 from web.connect import TwitchAccess
 from web.health import Health
 from web.stage import Web
@@ -55,7 +55,6 @@ class Parts:
     bus: Bus
     objects: Objects
     fetcher: Fetcher
-    state: State
     meter: PrometheusMeter
     twitch: TwitchResolver
     irc: IrcHubs
@@ -63,7 +62,7 @@ class Parts:
 
 @asynccontextmanager
 async def open_parts(settings: Settings, folder: Path) -> AsyncIterator[Parts]:
-    """Open bus, objects, database and network for as long as the context is open.
+    """Open bus, objects and network for as long as the context is open.
 
     Args:
         settings: what the parts are made from.
@@ -73,7 +72,6 @@ async def open_parts(settings: Settings, folder: Path) -> AsyncIterator[Parts]:
         OpsError: one of them cannot be opened, and why.
     """
     folder = folder.resolve()
-    database_url = settings.database_url or f"sqlite:///{folder / 'state.db'}"
     meter = PrometheusMeter()
     async with AsyncExitStack() as stack:
         try:
@@ -82,9 +80,6 @@ async def open_parts(settings: Settings, folder: Path) -> AsyncIterator[Parts]:
                 settings.objects_url or (folder / "objects").as_uri(), settings.objects
             )
             bus = await stack.enter_async_context(_open_bus(settings, folder, meter))
-            state = await stack.enter_async_context(
-                State.open(database_url, tenant_id=settings.tenant_id)
-            )
             fetcher = await stack.enter_async_context(Fetcher(settings.fetch))
             irc = IrcHubs(settings.chat.irc, meter=meter)
             stack.push_async_callback(irc.close)
@@ -95,7 +90,6 @@ async def open_parts(settings: Settings, folder: Path) -> AsyncIterator[Parts]:
             bus=bus,
             objects=objects,
             fetcher=fetcher,
-            state=state,
             meter=meter,
             twitch=TwitchResolver(settings.twitch, settings.ingest, fetcher, meter=meter),
             irc=irc,
@@ -117,8 +111,41 @@ def _open_bus(
     return KafkaBus.open(folder / "outbox", settings.kafka, meter=meter)
 
 
-def pipeline(parts: Parts) -> list[Stage]:
+@asynccontextmanager
+async def open_state(settings: Settings, folder: Path) -> AsyncIterator[State]:
+    """Open the control plane's database for as long as the context is open.
+
+    Args:
+        settings: where it lies, and whose rows are seen.
+        folder: where it lies when the settings name no other.
+
+    Raises:
+        OpsError: it cannot be opened, and why.
+    """
+    address = settings.database_url or f"sqlite:///{folder.resolve() / 'state.db'}"
+    async with AsyncExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            state = await stack.enter_async_context(
+                State.open(address, tenant_id=settings.tenant_id)
+            )
+        except (StoreError, OSError) as error:
+            raise OpsError(str(error)) from error
+        yield state
+
+
+def pipeline(parts: Parts, state: State) -> list[Stage]:
     """Return every stage between a stored segment and a finished output."""
+    return [
+        *detect_stages(parts),
+        *clip_stages(parts),
+        Renderer(parts.objects, parts.settings.render),
+        Recorder(state),
+    ]
+
+
+def detect_stages(parts: Parts) -> list[Stage]:
+    """Return what finds the moments in stored segments and chat."""
     settings = parts.settings
     return [
         Senses(parts.objects, settings.senses),
@@ -127,17 +154,30 @@ def pipeline(parts: Parts) -> list[Stage]:
             settings.detectors.host,
             lambda started: reaction(settings, started),
         ),
+        FeatureLog(parts.objects),
+    ]
+
+
+def clip_stages(parts: Parts) -> list[Stage]:
+    """Return what cuts clips, asks for their outputs and lets the ring go."""
+    settings = parts.settings
+    return [
         Clipper(parts.objects, parts.fetcher, settings.clipper),
         RenderQueue(settings.render),
-        Renderer(parts.objects, settings.render),
-        Recorder(parts.state),
-        FeatureLog(parts.objects),
         RingSweep(parts.objects),
     ]
 
 
+def worker_web_stage(parts: Parts, health: Callable[[], Health]) -> Web:
+    """Return the stage that tells monitors of a process without pages."""
+    settings = parts.settings.web
+    app = make_monitor_app(settings, health, parts.meter.exposition, meter=parts.meter)
+    return Web(app, settings)
+
+
 def web_stage(
     parts: Parts,
+    state: State,
     health: Callable[[], Health],
     twitch: TwitchAccess | None = None,
     fixed: Callable[[], Sequence[Listed]] = list,
@@ -148,7 +188,7 @@ def web_stage(
     """
     settings = parts.settings
     app = make_app(
-        parts.state,
+        state,
         parts.objects,
         settings.web,
         health,

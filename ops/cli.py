@@ -157,6 +157,16 @@ def run(
             " clipthat.toml and on the page of channels."
         ),
     ] = None,
+    roles: Annotated[
+        str | None,
+        typer.Option(
+            "--roles",
+            metavar="ROLE[,ROLE]",
+            help="Do only a part of the work, as one process of many: any of control (pages,"
+            " database, who works on what), ingest, detect, clip, render. The others are told where"
+            " control answers: control.url and control.secret. Default: everything in one process.",
+        ),
+    ] = None,
     sets: Set = None,
     config: Config = None,
     verbose: Verbose = False,
@@ -165,7 +175,7 @@ def run(
     options = Options(sets=sets or [], config=config, verbose=verbose, as_json=False)
     from ops.commands.run import run_command
 
-    raise typer.Exit(run_command([url for url in urls or [] if url], options))
+    raise typer.Exit(run_command([url for url in urls or [] if url], roles, options))
 
 
 @app.command()

@@ -181,6 +181,7 @@ def clip_row(session: SessionOutcome, clip: ClipOutcome, files: Mapping[str, str
         "files": dict(files),
         "notes": notes,
         "failures": failures,
+        "twitch_url": clip.twitch_url,
     }
 
 
@@ -195,6 +196,7 @@ def _card(row: Row) -> ClipCard:
         gap_s=row["gap_s"],
         files=row["files"],
         notes=tuple(row["notes"]),
+        twitch_url=row.get("twitch_url") or "",
     )
 
 

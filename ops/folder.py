@@ -1,4 +1,4 @@
-"""A session's folder: only one process works in it at a time."""
+"""A session's folder: one process does everything in it, or several do each their part."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ STATE_NAME = ".clipthat"
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[Path]:
+def held(folder: Path, *, shared: bool = False) -> Iterator[Path]:
     """Hold a folder for this process and yield where its state lies.
+
+    Args:
+        folder: it is made when it is not there.
+        shared: others may hold it too, as long as each of them shares it.
 
     Raises:
         OpsError: another process holds it, or it cannot be written.
@@ -29,11 +33,13 @@ def held(folder: Path) -> Iterator[Path]:
     except OSError as error:
         raise OpsError(f"{folder} cannot be written: {error.strerror}") from error
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(handle)
+        other = "that does everything in one process " if shared else ""
         raise OpsError(
-            f"another clipthat is at work in {folder}; wait for it, or choose another --out"
+            f"another clipthat {other}is at work in {folder}; wait for it, or choose another"
+            f" {'data_dir' if shared else '--out'}"
         ) from error
     try:
         yield state

@@ -35,14 +35,22 @@ def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
-def configure_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
-    """Send every library's log through one formatter to `stream` (standard error)."""
+def configure_logs(settings: LogSettings, stream: TextIO | None = None, *, role: str = "") -> None:
+    """Send every library's log through one formatter to `stream` (standard error).
+
+    `role` stands in each line, where a process does a part of the work only.
+    """
+
+    def told_role(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        return {**event, "role": role} if role else event
+
     out = stream or sys.stderr
     as_json = settings.style == "json" or (settings.style == "auto" and not out.isatty())
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
+        told_role,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         redact,

@@ -13,6 +13,13 @@ from ops.metric import Metric
 
 METRICS: tuple[Metric, ...] = (
     Metric(
+        "clipthat_role",
+        "gauge",
+        ("role",),
+        "1 for each role of this process; `all` where one process does everything.",
+        "Summed over all processes by role: one that is zero is done by nobody.",
+    ),
+    Metric(
         "clipthat_stage_restarts_total",
         "counter",
         ("stage",),

@@ -16,7 +16,7 @@ from bus.stage import Ctx
 from ingest.errors import SourceGone, SourceUnusable
 from ingest.ring_sweep import sweep_ring
 from ingest.watch import Watch
-from ops.bootstrap import Parts, open_parts, pipeline
+from ops.bootstrap import Parts, open_parts, open_state, pipeline
 from ops.errors import StageBroken
 from ops.export import Export
 from ops.folder import held
@@ -125,7 +125,10 @@ async def run_session(
 
     bus = replace(settings.bus, retention_s=KEEP_S, retention_max_s=KEEP_S)
     with held(out) as state_folder:
-        async with open_parts(replace(settings, bus=bus), state_folder) as parts:
+        async with (
+            open_parts(replace(settings, bus=bus), state_folder) as parts,
+            open_state(settings, state_folder) as state,
+        ):
             ctx = Ctx(bus=parts.bus, meter=parts.meter)
             stop = asyncio.Event()
             try:
@@ -138,7 +141,7 @@ async def run_session(
             steps = (stop, ctx.draining) if gentle_stop else (ctx.draining,)
             with view, signals(*steps):
                 await Supervisor(ctx, settings.supervisor, FATAL).run(
-                    [watch, *pipeline(parts), export, follow, finish]
+                    [watch, *pipeline(parts, state), export, follow, finish]
                 )
     outcome = outcomes.get(watch.session_id) if watch.session_id else None
     return Ran(outcome, finish.complete)

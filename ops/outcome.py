@@ -20,6 +20,7 @@ from bus.events import (
     MomentJoined,
     MomentPassed,
     MomentsSettled,
+    NativeClipMade,
     ReactionLearned,
     RenderFailed,
     RenderFinished,
@@ -48,6 +49,8 @@ class ClipOutcome:
     render_failures: dict[str, RenderFailed] = field(default_factory=dict)
     percents: dict[str, int] = field(default_factory=dict)
     """Progress by render id."""
+    twitch_url: str | None = None
+    """Where the same moment is as a clip on Twitch; None when it is not there."""
 
     def settled(self, layouts: tuple[str, ...]) -> bool:
         """Whether nothing more will come for this clip."""
@@ -135,6 +138,8 @@ class SessionOutcome:
                 self._clip(event.clip_id).cut = event
             case ClipFailed():
                 self._clip(event.clip_id).failed = event
+            case NativeClipMade():
+                self._clip(event.clip_id).twitch_url = event.url
             case RenderQueued():
                 self._clip(event.clip_id).percents.setdefault(event.render_id, 0)
             case RenderProgressed():

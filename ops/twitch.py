@@ -18,6 +18,7 @@ from store.state.accounts import Accounts
 from store.state.accounts_keeper import AccountsKeeper
 from store.state.logins import Logins
 from store.state.native_clips import NativeClips
+from store.state.state import State
 from store.state.watchlist import Watchlist
 from store.twitch.helix import Helix
 from store.twitch.oauth import TwitchLogin
@@ -37,11 +38,12 @@ class TwitchParts:
 
 
 @asynccontextmanager
-async def open_twitch(parts: Parts, folder: Path) -> AsyncIterator[TwitchParts]:
+async def open_twitch(parts: Parts, state: State, folder: Path) -> AsyncIterator[TwitchParts]:
     """Open the accounts and the event sockets for as long as the context is open.
 
     Args:
         parts: what the process is made of.
+        state: where the accounts stand.
         folder: where the key lies that seals tokens, when the settings name none.
 
     Raises:
@@ -53,7 +55,7 @@ async def open_twitch(parts: Parts, folder: Path) -> AsyncIterator[TwitchParts]:
     except StoreError as error:
         raise OpsError(str(error)) from error
     login = TwitchLogin(settings)
-    accounts = Accounts(parts.state, vault, login, tenant_id=tenant_id, meter=parts.meter)
+    accounts = Accounts(state, vault, login, tenant_id=tenant_id, meter=parts.meter)
     eventsub = EventSubHub(
         settings, accounts, eventsub=parts.settings.chat.eventsub, meter=parts.meter
     )
@@ -61,15 +63,15 @@ async def open_twitch(parts: Parts, folder: Path) -> AsyncIterator[TwitchParts]:
         yield TwitchParts(
             access=TwitchAccess(
                 accounts=accounts,
-                logins=Logins(parts.state, vault, login, tenant_id=tenant_id),
+                logins=Logins(state, vault, login, tenant_id=tenant_id),
                 connected=eventsub.look_again,
             ),
             keeper=AccountsKeeper(accounts, settings),
             eventsub=eventsub,
             native_clips=NativeClips(
-                parts.state, Helix(settings, accounts), accounts, settings, tenant_id=tenant_id
+                state, Helix(settings, accounts), accounts, settings, tenant_id=tenant_id
             ),
-            watchlist=Watchlist(parts.state, tenant_id=tenant_id),
+            watchlist=Watchlist(state, tenant_id=tenant_id),
         )
     finally:
         await eventsub.close()

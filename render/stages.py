@@ -109,12 +109,11 @@ class Renderer:
             await asyncio.wait({consuming, draining}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             draining.cancel()
-            if not consuming.done():
-                consuming.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await consuming
-        if consuming.done() and not consuming.cancelled():
-            consuming.result()
+            consuming.cancel()
+            # Asked for its result also when this stage is cancelled: an error that nobody takes
+            # is logged with its traceback when the task is collected.
+            with contextlib.suppress(asyncio.CancelledError):
+                await consuming
 
     async def _consume(self, ctx: Ctx) -> None:
         at_once = self._settings.concurrency or max(1, (os.cpu_count() or 1) // 2)

@@ -147,6 +147,7 @@ SHELLS: dict[str, tuple[str, ...]] = {
         "ops/commands/live.py",
         "ops/commands/report.py",
         "ops/commands/run.py",
+        "ops/commands/run_roles.py",
         "ops/commands/vod.py",
     ),
 }

@@ -90,6 +90,22 @@ def make_app(
     return app
 
 
+def make_monitor_app(
+    settings: WebSettings,
+    health: Callable[[], Health],
+    metrics: Callable[[], bytes],
+    *,
+    meter: Meter | None = None,
+) -> FastAPI:
+    """Return the application of a process without pages: `/healthz` and `/metrics` alone."""
+    app = FastAPI(title="ClipThat", openapi_url=None, docs_url=None, redoc_url=None)
+    app.include_router(monitor_routes(health, metrics))
+    app.add_middleware(
+        Fence, allowed_hosts=_hosts(settings), meter=meter or SilentMeter(), media_origin=""
+    )
+    return app
+
+
 def _nav(*, channels: bool, twitch: bool) -> tuple[tuple[str, str], ...]:
     more = [("/channels", "Channels")] * channels + [("/connect", "Twitch")] * twitch
     return (("/", "Sessions"), *more) if more else ()

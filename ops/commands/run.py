@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from rich.console import Console
 
 from bus.stage import Ctx, Stage
 from ingest.chat.eventsub import EventSubHub
-from ingest.twitch.names import TwitchChannel
 from ingest.twitch.resolver import TwitchResolver
 from ingest.watch import Watch
-from ops.bootstrap import Parts, open_parts, pipeline, web_stage
-from ops.commands.live import channel_of, chat_address, live_place, live_watch, stream_name
+from ops.bootstrap import Parts, open_parts, open_state, pipeline, web_stage
+from ops.commands.fixed import Fixed, read_fixed
+from ops.commands.live import live_watch
 from ops.commands.options import FAILED, OK, Options, complain, loaded
+from ops.commands.run_roles import serve_roles
 from ops.errors import OpsError
 from ops.folder import held
 from ops.logs import configure_logs
+from ops.roles import read_roles
 from ops.settings import ChannelSettings, Settings
 from ops.supervisor import Supervisor, signals
 from ops.twitch import TwitchParts, open_twitch
@@ -28,56 +29,31 @@ from store.state.watchlist import Place
 from web.health import Health, StageHealth
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Fixed:
-    """A channel of the settings or the command line."""
-
-    place: Place
-    title: str
-    chat: str
-    """As `chat_address` returns it."""
-
-
-def run_command(urls: list[str], options: Options) -> int:
-    """Run the service until SIGTERM or Ctrl-C."""
+def run_command(urls: list[str], roles: str | None, options: Options) -> int:
+    """Run the service, or the named roles of it, until SIGTERM or Ctrl-C."""
     try:
         settings = loaded(options).settings
-        fixed = _read([*settings.channels, *(ChannelSettings(url=url) for url in urls)])
-        configure_logs(settings.log)
-        with held(settings.data_dir) as folder:
-            asyncio.run(_serve(settings, fixed, folder))
+        named = None if roles is None else read_roles(roles)
+        fixed = read_fixed([*settings.channels, *(ChannelSettings(url=url) for url in urls)])
+        configure_logs(settings.log, role="" if named is None else str(named))
+        with held(settings.data_dir, shared=named is not None) as folder:
+            if named is None:
+                asyncio.run(_serve(settings, fixed, folder))
+            else:
+                asyncio.run(serve_roles(settings, named, fixed, folder))
     except OpsError as error:
         complain(str(error))
         return FAILED
     return OK
 
 
-def _read(channels: Sequence[ChannelSettings]) -> dict[str, _Fixed]:
-    """Return the channels by id.
-
-    Raises:
-        OpsError: one cannot be watched, is named twice, or has a chat that is none.
-    """
-    fixed: dict[str, _Fixed] = {}
-    for channel in channels:
-        where = live_place(channel.url)
-        channel_id = channel_of(where)
-        if channel_id in fixed:
-            raise OpsError(f"{channel.url} is named twice; a channel is watched once")
-        if isinstance(where, TwitchChannel):
-            login = where.login
-            place = Place(id=channel_id, name=login, url=where.shown, kind="twitch")
-        else:
-            login = ""
-            name = channel.name or stream_name(where)
-            place = Place(id=channel_id, name=name, url=where, kind="hls")
-        chat = chat_address(channel.chat, channel.name, login)
-        fixed[channel_id] = _Fixed(place=place, title=channel.name, chat=chat)
-    return fixed
-
-
-async def _serve(settings: Settings, fixed: Mapping[str, _Fixed], folder: Path) -> None:
-    async with open_parts(settings, folder) as parts, open_twitch(parts, folder) as twitch:
+async def _serve(settings: Settings, fixed: Mapping[str, Fixed], folder: Path) -> None:
+    async with (
+        open_parts(settings, folder) as parts,
+        open_state(settings, folder) as state,
+        open_twitch(parts, state, folder) as twitch,
+    ):
+        parts.meter.gauge("clipthat_role", 1, role="all")
         ctx = Ctx(bus=parts.bus, meter=parts.meter)
         supervisor = Supervisor(ctx, settings.supervisor)
         watches = _watchlist(settings, parts, twitch, fixed)
@@ -96,8 +72,11 @@ async def _serve(settings: Settings, fixed: Mapping[str, _Fixed], folder: Path) 
             )
             return Health(ok=all(stage.ok for stage in stages), stages=stages)
 
-        web = web_stage(parts, health, twitch.access, watches.fixed)
-        stages: list[Stage] = [web, *pipeline(parts), twitch.keeper, twitch.native_clips, watches]
+        web = web_stage(parts, state, health, twitch.access, watches.fixed)
+        stages: list[Stage] = [
+            *(web, *pipeline(parts, state)),
+            *(twitch.keeper, twitch.native_clips, watches),
+        ]
         with signals(ctx.draining):
             announcing = asyncio.create_task(_announce(web.address, twitch, len(fixed)))
             try:
@@ -107,7 +86,7 @@ async def _serve(settings: Settings, fixed: Mapping[str, _Fixed], folder: Path) 
 
 
 def _watchlist(
-    settings: Settings, parts: Parts, twitch: TwitchParts, fixed: Mapping[str, _Fixed]
+    settings: Settings, parts: Parts, twitch: TwitchParts, fixed: Mapping[str, Fixed]
 ) -> WatchlistStage:
     async def make_watch(place: Place, stop: asyncio.Event) -> Watch:
         known = fixed.get(place.id)

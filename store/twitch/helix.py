@@ -77,33 +77,18 @@ class Helix:
     def _trust(self) -> ssl.SSLContext:
         return httpx.create_ssl_context(trust_env=False)
 
-    async def users(self, asker: str, logins: Sequence[str]) -> Mapping[str, str]:
-        """Return Twitch's numbers of users by login; unknown ones are left out. At most 100.
-
-        `asker`, here and below: the login of the channel in whose name it is asked.
-
-        Raises, as each method here:
-            NotConnected: the channel has no valid token.
-            HelixRefused: Twitch says no.
-            HelixUnavailable: Twitch cannot be reached.
-        """
-        found = await self._call("GET", asker, "users", [("login", each) for each in logins])
-        return {str(row.get("login", "")).lower(): str(row.get("id", "")) for row in found}
-
-    async def live(self, asker: str, logins: Sequence[str]) -> frozenset[str]:
-        """Return which of the channels are live, by login. At most 100."""
-        query = [("user_login", each) for each in logins]
-        found = await self._call("GET", asker, "streams", [*query, ("first", "100")])
-        return frozenset(str(row.get("user_login", "")).lower() for row in found)
-
     async def create_clip(self, asker: str, *, title: str, duration_s: float) -> str:
         """Ask for a clip of the channel's own live stream; return the name it will have.
 
         Twitch takes it from the last 90 s, and publishes so much of their end as `duration_s` (5 to
         60) says. It is not there yet when this returns.
 
-        Raises:
-            HelixUnavailable: it is not known whether Twitch makes one.
+        `asker`, here and below: the login of the channel in whose name it is asked.
+
+        Raises, as each method here:
+            NotConnected: the channel has no valid token.
+            HelixRefused: Twitch says no.
+            HelixUnavailable: Twitch cannot be reached; here it is not known whether it makes one.
         """
         token = await self._token(asker)
         query = [("broadcaster_id", token.user_id), ("duration", f"{duration_s:.1f}")]

@@ -35,18 +35,3 @@ class Tokens(Protocol):
     async def revoked(self, user_id: str) -> None:
         """Tell that Twitch said the user has taken the permission back."""
         ...
-
-
-class NoTokens:
-    """Nobody has connected an account."""
-
-    async def of(self, login: str) -> UserToken | None:
-        """Return None."""
-        return None
-
-    async def refused(self, token: UserToken) -> UserToken | None:
-        """Return None."""
-        return None
-
-    async def revoked(self, user_id: str) -> None:
-        """Do nothing."""

@@ -356,8 +356,8 @@ def _overlap_s(clip: dict[str, Any], start_s: float, end_s: float) -> float:
 @both
 def test_the_page_shows_ads_and_gaps(spent: Spent, login: str) -> None:
     drawn = re.findall(r'<rect class="gap"[^>]*><title>([^<]+)</title>', spent.pages[login])
-    assert any("ad" in label for label in drawn), drawn
-    assert any("ad" not in label.split(",")[0] for label in drawn), drawn
+    ads = [label for label in drawn if " ads, " in label]
+    assert 0 < len(ads) < len(drawn), drawn
 
 
 def test_who_read_the_chat(spent: Spent) -> None:

@@ -179,9 +179,14 @@ async def test_a_channel_that_stays_away_has_its_session_ended_without_a_look(
 
 
 async def test_a_recording_that_was_left_is_never_lost(tmp_path: Path) -> None:
+    def away(asked: Asked, reply: Reply, t_s: float) -> Reply | None:
+        return reply if asked.kind != "segment" else None
+
     async with world_at(tmp_path, FaultyOrigin(ts_segments() * 10, FakeTimer())) as world:
-        first = asyncio.create_task(world.watch(world.vod()).run(world.ctx))
-        await kill_after(world, first, 8)
+        world.origin.spoilers.append(away)
+        with pytest.raises(SourceGone):
+            await world.watch(world.vod()).run(world.ctx)
+        assert any(isinstance(e, SessionStarted) for e in await world.events("sessions"))
         await world.timer.sleep(10_000)
         assert await world.watch(world.live()).end_lost(world.ctx)
         assert not [e for e in await world.events("sessions") if isinstance(e, SessionEnded)]

@@ -13,6 +13,8 @@ from bus.events import (
     MomentDetected,
     MomentJoined,
     MomentPassed,
+    NativeClipFailed,
+    NativeClipMade,
     RenderFailed,
     RenderFinished,
     RenderQueued,
@@ -22,6 +24,7 @@ from bus.events import (
     SessionEnded,
     SessionStarted,
 )
+from ops.export import clip_row
 from ops.outcome import SessionOutcome
 
 WHO = {"tenant_id": "t", "channel_id": "c", "session_id": "s"}
@@ -166,6 +169,18 @@ def test_phases_follow_the_session() -> None:
         "rendering",
         "done",
     ]
+
+
+def test_a_clip_on_twitch_is_named_once_it_is_there() -> None:
+    outcome = SessionOutcome("s", LAYOUTS)
+    for event in (planned("a", 1), cut("a")):
+        outcome.feed(event)
+    assert clip_row(outcome, outcome.planned[0], {})["twitch_url"] is None
+    outcome.feed(NativeClipFailed(**WHO, clip_id="a", reason="not_there"))
+    assert clip_row(outcome, outcome.planned[0], {})["twitch_url"] is None
+    url = "https://clips.twitch.tv/Some"
+    outcome.feed(NativeClipMade(**WHO, clip_id="a", url=url))
+    assert clip_row(outcome, outcome.planned[0], {})["twitch_url"] == url
 
 
 def test_a_session_without_clips_is_done_when_it_is_clipped() -> None:

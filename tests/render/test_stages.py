@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import os
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from bus.errors import BusFull
 from bus.events import RenderFailed, RenderFinished, RenderProgressed, RenderQueued
-from bus.stage import Ctx
+from bus.ports import Bus
+from bus.stage import Ctx, SilentMeter
 from render.settings import RenderSettings
 from render.spec import RenderSpec
 from render.stages import Renderer, RenderQueue, queue_renders
@@ -200,6 +206,28 @@ def children_of(pid: int) -> list[int]:
         for child in psutil.Process(pid).children(recursive=True)
         if "ffmpeg" in child.name()
     ]
+
+
+async def test_an_error_that_comes_while_the_stage_is_cancelled_is_told_to_nobody_else(
+    tmp_path: Path, objects: MemoryObjects
+) -> None:
+    class FullBus:
+        """Refuses its readers for want of space, in the very moment the stage is cancelled."""
+
+        @contextlib.asynccontextmanager
+        async def subscribe(self, group: str, topics: object) -> AsyncIterator[None]:
+            asyncio.get_running_loop().call_soon(running.cancel)
+            raise BusFull("no space is left")
+            yield
+
+    told: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    ctx = Ctx(bus=cast(Bus, FullBus()), meter=SilentMeter())
+    running = asyncio.create_task(Renderer(objects, FAST).run(ctx))
+    with pytest.raises(BusFull):
+        await running
+    gc.collect()
+    assert told == []
 
 
 async def test_folders_of_dead_processes_are_cleared(

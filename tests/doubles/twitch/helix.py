@@ -1,4 +1,4 @@
-"""Stands in for api.twitch.tv/helix: users, streams and clips, with tokens and scopes enforced."""
+"""Stands in for api.twitch.tv/helix: clips, with tokens and scopes enforced."""
 
 from __future__ import annotations
 
@@ -37,8 +37,6 @@ class HelixDouble:
 
     def attach(self, app: web.Application) -> None:
         """Add the routes under Twitch's own paths."""
-        app.router.add_get("/helix/users", self._users)
-        app.router.add_get("/helix/streams", self._streams)
         app.router.add_get("/helix/clips", self._clips)
         app.router.add_post("/helix/clips", self._create)
 
@@ -52,23 +50,6 @@ class HelixDouble:
         if not known or token not in self.tokens:
             raise _Problem(401)
         return self.tokens[token][0]
-
-    async def _users(self, request: web.Request) -> web.Response:
-        return self._answer(request, lambda me: self._found_users(request))
-
-    def _found_users(self, request: web.Request) -> list[dict[str, Any]]:
-        known = {login for login, _ in self.tokens.values()}
-        logins = request.query.getall("login", [])
-        return [{"id": f"id-{each}", "login": each} for each in logins if each in known]
-
-    async def _streams(self, request: web.Request) -> web.Response:
-        logins = request.query.getall("user_login", [])
-        return self._answer(
-            request,
-            lambda me: [
-                {"user_login": each, "type": "live"} for each in logins if each in self.live
-            ],
-        )
 
     async def _clips(self, request: web.Request) -> web.Response:
         return self._answer(request, lambda me: self._found_clips(request))
