@@ -105,7 +105,7 @@ SHELLS: dict[str, tuple[str, ...]] = {
         "detectors/phrase.py",
     ),
     "tasks: whose turn it is": (
-        "detectors/turns.py",
+        "bus/turns.py",
         "ingest/chat/eventsub.py",
         "ingest/chat/twitch_chat.py",
         "ingest/twitch/eventsub_subscriptions.py",
