@@ -476,6 +476,8 @@ class ClipCut(Event):
     """JSON array of {text, start_s, end_s, confidence}; zero is the clip's exact start."""
     muted_s: float = 0.0
     """Seconds of the clip whose sound the platform has taken off."""
+    replay: bool = False
+    """Of a VOD or a file, which nobody is waiting for second by second: live ones go first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -550,6 +552,8 @@ class RenderQueued(Event):
     out_s: float
     title: str = ""
     words_key: str | None = None
+    replay: bool = False
+    """As the clip's: renders of live sessions go first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

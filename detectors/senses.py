@@ -23,13 +23,13 @@ from bus.events import (
     SessionEnded,
     SessionStarted,
 )
+from bus.in_hand import InHand
 from bus.ports import Record, Subscription
 from bus.stage import Ctx
-from detectors.in_hand import InHand
+from bus.turns import Turns
 from detectors.phrase import PhraseSpotter
 from detectors.sensing import Sensing, Tools, gap
 from detectors.settings import SensesSettings
-from detectors.turns import Turns
 from store.objects import Objects
 
 _LOG = logging.getLogger(__name__)

@@ -24,6 +24,7 @@ from bus.events import (
     Word,
 )
 from bus.ports import Meter
+from bus.turns import Turns
 from detectors.ear import Ear, Heard, Seen, SegmentBytes, see
 from detectors.hops import Hops
 from detectors.phrase import PhraseSpotter
@@ -31,7 +32,6 @@ from detectors.picture import frame_is_due
 from detectors.settings import SensesSettings
 from detectors.sound import HOP_S, Hit, Piece
 from detectors.subtitle_words import SubtitleWords, parse_words
-from detectors.turns import Turns
 from store.errors import ObjectMissing
 from store.keys import frame_key, ring_key
 from store.objects import Objects

@@ -9,6 +9,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from ops.kafka_metrics import KAFKA_METRICS
+from ops.lease_metrics import LEASE_METRICS
 from ops.metric import Metric
 
 METRICS: tuple[Metric, ...] = (
@@ -436,6 +437,7 @@ METRICS: tuple[Metric, ...] = (
         "Time to answer a request.",
         "Above a second: the database is locked, or the disk is slow.",
     ),
+    *LEASE_METRICS,
 )
 
 _BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)

@@ -9,11 +9,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from bus.consume import consume
-from bus.errors import BusError, Unavailable
+from bus.consume import consume, consume_each
 from bus.events import ClipCut, RenderFailed, RenderProgressed, RenderQueued
 from bus.ports import Record
 from bus.stage import Ctx
+from bus.turns import Turns
 from render.errors import RenderError, SourceMissing
 from render.making import make
 from render.outputs import OutputShelf
@@ -25,6 +25,9 @@ from store.errors import ObjectMissing
 from store.objects import Objects, download
 
 log = logging.getLogger(__name__)
+
+_IN_HAND_MAX = 512
+"""Renders that are known and not made; among them live ones go first."""
 
 
 def queue_renders(clip: ClipCut, settings: RenderSettings) -> list[RenderQueued]:
@@ -55,6 +58,7 @@ def queue_renders(clip: ClipCut, settings: RenderSettings) -> list[RenderQueued]
                 out_s=clip.out_s,
                 title=clip.title,
                 words_key=clip.words_key,
+                replay=clip.replay,
             )
         )
     return queued
@@ -85,7 +89,7 @@ class RenderQueue:
 
 
 class Renderer:
-    """Makes the outputs that are asked for, a few at a time."""
+    """Makes the outputs that are asked for, a few at a time; those of live sessions first."""
 
     name = "renderer"
 
@@ -97,10 +101,10 @@ class Renderer:
     async def run(self, ctx: Ctx) -> None:
         """Follow `renders` and make what is queued.
 
-        A stop kills the encoders and commits nothing of the batch in hand: it comes again.
+        A stop kills the encoders and commits nothing that is not made: it comes again.
 
         Raises:
-            StorageFull: there is no room for the outputs; nothing of the batch is committed.
+            StorageFull: there is no room for the outputs; what is not made is not committed.
         """
         await asyncio.to_thread(clear_stale, self._settings.work_dir)
         consuming = asyncio.create_task(self._consume(ctx), name="renderer")
@@ -118,26 +122,22 @@ class Renderer:
     async def _consume(self, ctx: Ctx) -> None:
         at_once = self._settings.concurrency or max(1, (os.cpu_count() or 1) // 2)
 
-        async def handle(records: Sequence[Record]) -> None:
-            slots = asyncio.Semaphore(at_once)
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for record in records:
-                        if isinstance(record.event, RenderQueued):
-                            group.create_task(self._one(ctx, record.event, slots))
-            except BaseExceptionGroup as errors:
-                raise _weightiest(errors) from errors
+        turns = Turns(at_once)
 
-        await consume(ctx, self.name, ["renders"], handle, max_records=4 * at_once)
+        async def handle(record: Record) -> None:
+            if isinstance(record.event, RenderQueued):
+                async with turns.turn(live=not record.event.replay):
+                    await self._one(ctx, record.event)
 
-    async def _one(self, ctx: Ctx, queued: RenderQueued, slots: asyncio.Semaphore) -> None:
-        async with slots:
-            whole = await self._shelf.find(queued)
-            if whole is not None:
-                ctx.meter.count("clipthat_renders_total", layout=queued.layout, outcome="kept")
-                await ctx.bus.publish([whole])
-                return
-            await self._try(ctx, queued)
+        await consume_each(ctx, self.name, ["renders"], handle, in_hand_max=_IN_HAND_MAX)
+
+    async def _one(self, ctx: Ctx, queued: RenderQueued) -> None:
+        whole = await self._shelf.find(queued)
+        if whole is not None:
+            ctx.meter.count("clipthat_renders_total", layout=queued.layout, outcome="kept")
+            await ctx.bus.publish([whole])
+            return
+        await self._try(ctx, queued)
 
     async def _try(self, ctx: Ctx, queued: RenderQueued) -> None:
         """Make one output, or say why it cannot be made."""
@@ -213,14 +213,6 @@ class Renderer:
             return None, ("the words are gone from the store",)
         except ValueError as error:
             return None, (f"the words cannot be read: {error}",)
-
-
-def _weightiest(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the error that the bus must hear of: first the one that blames no record."""
-    flat: list[BaseException] = []
-    for error in errors.exceptions:
-        flat.append(_weightiest(error) if isinstance(error, BaseExceptionGroup) else error)
-    return next((error for error in flat if isinstance(error, BusError | Unavailable)), flat[0])
 
 
 def _progress(queued: RenderQueued, percent: int) -> RenderProgressed:

@@ -22,6 +22,11 @@ def _join(tenant_id: str, *parts: str) -> str:
     return "/".join(("tenant", _safe(tenant_id), *(_safe(part) for part in parts)))
 
 
+def tenant_folder(tenant_id: str) -> str:
+    """Return the folder in which all objects of a tenant lie, with its slash."""
+    return f"{_join(tenant_id)}/"
+
+
 def ring_folder(tenant_id: str, session_id: str) -> str:
     """Return the folder of a session's ring: segments and initialisation sections."""
     return _join(tenant_id, "ring", session_id)
