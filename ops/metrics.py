@@ -62,6 +62,20 @@ METRICS: tuple[Metric, ...] = (
         "As for bus_rejected_total; a rise after a release means that an event's form has changed.",
     ),
     Metric(
+        "clipthat_bus_lag_messages",
+        "gauge",
+        ("group",),
+        "Records that a reader has not committed.",
+        "See bus_lag_seconds: a number by itself says little.",
+    ),
+    Metric(
+        "clipthat_bus_lag_seconds",
+        "gauge",
+        ("group",),
+        "Age of the oldest record that a reader has not committed.",
+        "Growing: too few workers of that role, or one record holds them up; read their log.",
+    ),
+    Metric(
         "clipthat_bus_trimmed_total",
         "counter",
         ("topic",),

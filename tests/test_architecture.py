@@ -104,6 +104,7 @@ SHELLS: dict[str, tuple[str, ...]] = {
         "clipper/stage.py",
         "render/stages.py",
         "ops/follow.py",
+        "ops/lag.py",
         "ops/channels.py",
         "ops/watchlist.py",
         "ops/oneshot.py",
