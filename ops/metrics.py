@@ -9,16 +9,11 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from ops.lease_metrics import LEASE_METRICS
+from ops.load_metrics import LOAD_METRICS
 from ops.metric import Metric
+from ops.worker_metrics import WORKER_METRICS
 
 METRICS: tuple[Metric, ...] = (
-    Metric(
-        "clipthat_role",
-        "gauge",
-        ("role",),
-        "1 for each role of this process; `all` where one process does everything.",
-        "Summed over all processes by role: one that is zero is done by nobody.",
-    ),
     Metric(
         "clipthat_stage_restarts_total",
         "counter",
@@ -308,6 +303,7 @@ METRICS: tuple[Metric, ...] = (
         "Time from a stored segment to its features.",
         "live above a few seconds: senses are overloaded.",
     ),
+    *LOAD_METRICS,
     Metric(
         "clipthat_detectors_forced_total",
         "counter",
@@ -450,6 +446,7 @@ METRICS: tuple[Metric, ...] = (
         "Above a second: the database is locked, or the disk is slow.",
     ),
     *LEASE_METRICS,
+    *WORKER_METRICS,
 )
 
 _BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
