@@ -60,5 +60,7 @@ class IngestSettings:
     A broadcast that Twitch names may be away for `twitch.flap_s`."""
     vod_outage_s: float = 90.0
     """A VOD's origin may be away this long; then the watch stops, and can be resumed."""
+    channels_max: int = 50
+    """Channels that one process of the ingest role takes at most, live or waited for."""
     history_quiet_s: float = 0.3
     """The session's own events are read until none came for this long."""

@@ -43,6 +43,7 @@ from store.state.state import State
 from store.state.watchlist import Listed
 from web.app import make_app, make_monitor_app
 from web.connect import TwitchAccess
+from web.control import ControlAccess
 from web.health import Health
 from web.stage import Web
 
@@ -181,10 +182,12 @@ def web_stage(
     health: Callable[[], Health],
     twitch: TwitchAccess | None = None,
     fixed: Callable[[], Sequence[Listed]] = list,
+    control: ControlAccess | None = None,
 ) -> Web:
     """Return the stage that serves the pages; with `twitch`, channels can be added there too.
 
-    `fixed` tells how the channels stand that are watched whatever is added.
+    `fixed` tells how the channels stand that are watched whatever is added. `control`: what workers
+    on other machines ask; none is let in without.
     """
     settings = parts.settings
     app = make_app(
@@ -198,6 +201,7 @@ def web_stage(
         twitch=twitch,
         read_place=None if twitch is None else read_place,
         fixed=fixed,
+        control=control,
     )
     return Web(app, settings.web)
 

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from bus.consume import consume, consume_each
-from bus.events import ClipCut, RenderFailed, RenderProgressed, RenderQueued
+from bus.events import ClipCut, RenderProgressed, RenderQueued
 from bus.ports import Record
 from bus.stage import Ctx
 from bus.turns import Turns
-from render.errors import RenderError, SourceMissing
-from render.making import make
 from render.outputs import OutputShelf
 from render.settings import RenderSettings
 from render.spec import RenderSpec
-from render.words import SpokenWord, parse_words
-from render.workplace import clear_stale, workplace
-from store.errors import ObjectMissing
-from store.objects import Objects, download
-
-log = logging.getLogger(__name__)
+from render.workbench import Workbench, at_once
+from render.workplace import clear_stale
+from store.objects import Objects
 
 _IN_HAND_MAX = 512
 """Renders that are known and not made; among them live ones go first."""
@@ -97,6 +89,7 @@ class Renderer:
         self._objects = objects
         self._settings = settings
         self._shelf = OutputShelf(objects)
+        self._workbench = Workbench(objects, settings)
 
     async def run(self, ctx: Ctx) -> None:
         """Follow `renders` and make what is queued.
@@ -120,9 +113,7 @@ class Renderer:
                 await consuming
 
     async def _consume(self, ctx: Ctx) -> None:
-        at_once = self._settings.concurrency or max(1, (os.cpu_count() or 1) // 2)
-
-        turns = Turns(at_once)
+        turns = Turns(at_once(self._settings))
 
         async def handle(record: Record) -> None:
             if isinstance(record.event, RenderQueued):
@@ -137,90 +128,8 @@ class Renderer:
             ctx.meter.count("clipthat_renders_total", layout=queued.layout, outcome="kept")
             await ctx.bus.publish([whole])
             return
-        await self._try(ctx, queued)
 
-    async def _try(self, ctx: Ctx, queued: RenderQueued) -> None:
-        """Make one output, or say why it cannot be made."""
-        started_s = asyncio.get_running_loop().time()
-        failure: RenderError | None = None
-        for _ in range(max(1, self._settings.attempts_max)):
-            try:
-                await self._make(ctx, queued)
-            except RenderError as error:
-                failure = error
-                log.warning(
-                    "a try to render failed",
-                    extra={
-                        "render_id": queued.render_id,
-                        "layout": queued.layout,
-                        "reason": error.reason,
-                        "detail": str(error)[-500:],
-                    },
-                )
-                ctx.meter.count("clipthat_render_tries_failed_total", reason=error.reason)
-                if not error.again:
-                    break
-            else:
-                spent_s = asyncio.get_running_loop().time() - started_s
-                ctx.meter.observe("clipthat_render_seconds", spent_s, layout=queued.layout)
-                ctx.meter.count("clipthat_renders_total", layout=queued.layout, outcome="finished")
-                return
-        assert failure is not None
-        ctx.meter.count("clipthat_renders_total", layout=queued.layout, outcome="failed")
-        await ctx.bus.publish(
-            [
-                RenderFailed(
-                    tenant_id=queued.tenant_id,
-                    channel_id=queued.channel_id,
-                    session_id=queued.session_id,
-                    render_id=queued.render_id,
-                    clip_id=queued.clip_id,
-                    layout=queued.layout,
-                    reason=failure.reason,
-                    detail=str(failure)[:2000],
-                )
-            ]
-        )
+        async def tell(progress: RenderProgressed) -> None:
+            await ctx.bus.publish([progress])
 
-    async def _make(self, ctx: Ctx, queued: RenderQueued) -> None:
-        spec = RenderSpec.of(queued, self._settings)
-        told = 0
-
-        async def on_percent(percent: int) -> None:
-            nonlocal told
-            if percent // 10 > told // 10:
-                told = percent // 10 * 10
-                await ctx.bus.publish([_progress(queued, told)])
-
-        with workplace(self._settings.work_dir) as folder:
-            source = folder / "source"
-            words, notes = await self._fetch(queued, source)
-            made = await make(spec, source, words, folder, on_percent)
-            await ctx.bus.publish([await self._shelf.put(queued, made, notes)])
-
-    async def _fetch(
-        self, queued: RenderQueued, to: Path
-    ) -> tuple[list[SpokenWord] | None, tuple[str, ...]]:
-        try:
-            await download(self._objects, queued.source_key, to)
-        except ObjectMissing as error:
-            raise SourceMissing(f"no object {queued.source_key}") from error
-        if queued.words_key is None:
-            return None, ()
-        try:
-            return parse_words(await self._objects.get(queued.words_key)), ()
-        except ObjectMissing:
-            return None, ("the words are gone from the store",)
-        except ValueError as error:
-            return None, (f"the words cannot be read: {error}",)
-
-
-def _progress(queued: RenderQueued, percent: int) -> RenderProgressed:
-    return RenderProgressed(
-        tenant_id=queued.tenant_id,
-        channel_id=queued.channel_id,
-        session_id=queued.session_id,
-        render_id=queued.render_id,
-        clip_id=queued.clip_id,
-        percent=percent,
-    )
+        await ctx.bus.publish([await self._workbench.make(queued, tell, ctx.meter)])

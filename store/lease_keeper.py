@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from bus.stage import Ctx
+from bus.errors import BusError, MalformedEvent, Unavailable, UnknownEvent
+from bus.ports import Meter, SilentMeter
 from store.held_lease import HeldLease, SteadyTimer, Timer
 from store.leases import Lease, LeaseError, LeaseLost, Leases, LeasesAway, LeasesRefused, Want
 
@@ -29,8 +30,9 @@ RETRY_MAX_S = 4.0
 BROKE_MAX_S = 15.0
 """A worker whose work breaks takes nothing new for so long at the most."""
 
-Ended = Literal["done", "lost", "given_back"]
-"""How a lease ends: its result is handed in, it is another's, or another may have it."""
+Ended = Literal["done", "lost", "given_back", "broke"]
+"""How a lease ends: its result is handed in, it is another's, it is given back undone, or its work
+has failed and it is left to fall free."""
 
 
 class LeaseKeeper:
@@ -71,6 +73,8 @@ class LeaseKeeper:
         self._leave = leave or asyncio.Event()
         self._refused = refused
         self._timer: Timer = timer or SteadyTimer()
+        self._draining = asyncio.Event()
+        self._meter: Meter = SilentMeter()
         self._held: dict[str, HeldLease] = {}
         self._freed = asyncio.Event()
         self._broke_in_a_row = 0
@@ -85,49 +89,51 @@ class LeaseKeeper:
         """What is held."""
         return list(self._held.values())
 
-    async def run(self, ctx: Ctx) -> None:
+    async def run(self, draining: asyncio.Event, meter: Meter) -> None:
         """Take, keep and do, until drained."""
+        self._draining, self._meter = draining, meter
         self._held.clear()
         self._broke_in_a_row = self._failures = 0
         async with asyncio.TaskGroup() as group:
-            beating = group.create_task(self._beats(ctx), name=f"beat {self._want.kind}")
+            beating = group.create_task(self._beats(), name=f"beat {self._want.kind}")
             working: set[asyncio.Task[Ended]] = set()
-            while not ctx.draining.is_set():
-                for held in await self._ask(ctx):
+            while not self._draining.is_set():
+                for held in await self._ask():
                     before = self._held.get(held.lease.id)
                     self._held[held.lease.id] = held
-                    task = group.create_task(self._hold(ctx, held, before))
+                    task = group.create_task(self._hold(held, before))
                     working.add(task)
                     task.add_done_callback(working.discard)
-                self._gauge(ctx)
-                await self._pause(ctx)
+                self._gauge()
+                await self._pause()
             if working:
                 await asyncio.wait(working)
             beating.cancel()
 
-    async def once(self, ctx: Ctx) -> Ended | None:
+    async def once(self, draining: asyncio.Event, meter: Meter) -> Ended | None:
         """Do the work of one lease; return how it ended, None when there was none.
 
         Raises:
             LeasesAway: nobody answers.
             LeasesRefused: this worker is not taken.
         """
+        self._draining, self._meter = draining, meter
         asked_s = self._timer.now()
         taken = await self._leases.acquire(replace(self._want, capacity=1))
         if not taken:
             return None
         held = HeldLease(taken[0], asked_s, self._timer)
         self._held[held.lease.id] = held
-        beating = asyncio.create_task(self._beats(ctx))
+        beating = asyncio.create_task(self._beats())
         try:
-            return await self._hold(ctx, held, None)
+            return await self._hold(held, None)
         finally:
             beating.cancel()
             await asyncio.wait({beating})
 
     # --- asking ---
 
-    async def _ask(self, ctx: Ctx) -> list[HeldLease]:
+    async def _ask(self) -> list[HeldLease]:
         """Ask for as many as there is room for."""
         room = self._want.capacity - len(self._held)
         self._freed.clear()
@@ -137,12 +143,12 @@ class LeaseKeeper:
         try:
             taken = await self._leases.acquire(replace(self._want, capacity=room))
         except LeaseError as error:
-            self._failed(ctx, error)
+            self._failed(error)
             return []
         self._answered()
         return [HeldLease(lease, asked_s, self._timer) for lease in taken]
 
-    async def _pause(self, ctx: Ctx) -> None:
+    async def _pause(self) -> None:
         """Wait until it is time to ask again, or there is room again."""
         pause_s = self._ask_s
         if self._failures:
@@ -151,7 +157,7 @@ class LeaseKeeper:
             pause_s = max(pause_s, _growing(RETRY_S, self._broke_in_a_row, BROKE_MAX_S))
         waits: set[asyncio.Future[Any]] = {
             asyncio.ensure_future(self._timer.sleep(pause_s)),
-            asyncio.ensure_future(ctx.draining.wait()),
+            asyncio.ensure_future(self._draining.wait()),
         }
         if not self._failures and not self._broke_in_a_row:
             waits.add(asyncio.ensure_future(self._freed.wait()))
@@ -159,7 +165,7 @@ class LeaseKeeper:
 
     # --- keeping ---
 
-    async def _beats(self, ctx: Ctx) -> None:
+    async def _beats(self) -> None:
         """Renew what is held, for as long as there is anything."""
         failures = 0
         while True:
@@ -167,9 +173,9 @@ class LeaseKeeper:
             if failures:
                 pause_s = min(pause_s, _growing(RETRY_S, failures, RETRY_MAX_S))
             await self._timer.sleep(pause_s)
-            failures = 0 if await self._beat(ctx) else failures + 1
+            failures = 0 if await self._beat() else failures + 1
 
-    async def _beat(self, ctx: Ctx) -> bool:
+    async def _beat(self) -> bool:
         held = dict(self._held)
         if not held:
             return True
@@ -177,7 +183,7 @@ class LeaseKeeper:
         try:
             beat = await self._leases.heartbeat([one.lease for one in held.values()])
         except LeaseError as error:
-            self._failed(ctx, error)
+            self._failed(error)
             return False
         self._answered()
         for work_id, good_for_s in beat.kept.items():
@@ -193,26 +199,26 @@ class LeaseKeeper:
 
     # --- doing ---
 
-    async def _hold(self, ctx: Ctx, held: HeldLease, before: HeldLease | None) -> Ended:
+    async def _hold(self, held: HeldLease, before: HeldLease | None) -> Ended:
         """Have the work of one lease done, and see to its end."""
         try:
             if before is not None:
                 # This worker had lost the same work and is about to let go of it.
                 await before.ended.wait()
-            ended = await self._do(ctx, held)
+            ended = await self._do(held)
         finally:
             held.ended.set()
             if self._held.get(held.lease.id) is held:
                 del self._held[held.lease.id]
             self._freed.set()
-        self._gauge(ctx)
-        ctx.meter.count("clipthat_worker_leases_ended_total", kind=self._want.kind, outcome=ended)
+        self._gauge()
+        self._meter.count("clipthat_worker_leases_ended_total", kind=self._want.kind, outcome=ended)
         return ended
 
-    async def _do(self, ctx: Ctx, held: HeldLease) -> Ended:
+    async def _do(self, held: HeldLease) -> Ended:
         work = asyncio.ensure_future(self._work(held))
         try:
-            why = await self._until_over(ctx, held, work)
+            why = await self._until_over(held, work)
         finally:
             if not work.done():
                 work.cancel()
@@ -223,15 +229,15 @@ class LeaseKeeper:
             return "lost"
         if why:
             return await self._give_back(held, why)
-        return await self._settle(ctx, held, work)
+        return await self._settle(held, work)
 
     async def _until_over(
-        self, ctx: Ctx, held: HeldLease, work: asyncio.Future[Mapping[str, Any] | None]
+        self, held: HeldLease, work: asyncio.Future[Mapping[str, Any] | None]
     ) -> str:
         """Wait until the work has ended, or must be; return why it must be, empty when it has."""
         events = {"lost": held.lost, "preempted": self._leave}
         if not self._finishes:
-            events["drain"] = ctx.draining
+            events["drain"] = self._draining
         waits = {name: asyncio.ensure_future(event.wait()) for name, event in events.items()}
         try:
             while (left_s := held.left_s) > 0 or work.done():
@@ -252,7 +258,7 @@ class LeaseKeeper:
                 wait.cancel()
 
     async def _settle(
-        self, ctx: Ctx, held: HeldLease, work: asyncio.Future[Mapping[str, Any] | None]
+        self, held: HeldLease, work: asyncio.Future[Mapping[str, Any] | None]
     ) -> Ended:
         """Hand in what work that has ended gave."""
         error = work.exception()
@@ -262,14 +268,17 @@ class LeaseKeeper:
         if error is not None:
             self._broke_in_a_row += 1
             log.error("leased work broke", extra=_named(held), exc_info=error)
-            return await self._give_back(held, type(error).__name__)
+            if not _blames_work(error):
+                return await self._give_back(held, "unavailable")
+            # The work may be poison: it falls free by itself, and whoever hands it out counts that.
+            return "broke"
         self._broke_in_a_row = 0
         result = work.result()
         if result is None:
-            return await self._give_back(held, "drain" if ctx.draining.is_set() else "undone")
-        return await self._complete(ctx, held, result)
+            return await self._give_back(held, "drain" if self._draining.is_set() else "undone")
+        return await self._complete(held, result)
 
-    async def _complete(self, ctx: Ctx, held: HeldLease, result: Mapping[str, Any]) -> Ended:
+    async def _complete(self, held: HeldLease, result: Mapping[str, Any]) -> Ended:
         failures = 0
         while held.left_s > 0:
             try:
@@ -281,10 +290,10 @@ class LeaseKeeper:
                 break
             except LeasesAway as error:
                 failures += 1
-                self._failed(ctx, error)
+                self._failed(error)
             except LeasesRefused:
                 log.exception("a result is refused", extra=_named(held))
-                return await self._give_back(held, "refused")
+                return "broke"
             await self._timer.sleep(min(held.left_s, _growing(RETRY_S, failures, RETRY_MAX_S)))
         held.lost.set()
         log.warning("result came too late", extra=_named(held))
@@ -298,13 +307,13 @@ class LeaseKeeper:
 
     # --- telling ---
 
-    def _failed(self, ctx: Ctx, error: LeaseError) -> None:
+    def _failed(self, error: LeaseError) -> None:
         self._failures += 1
         refused = isinstance(error, LeasesRefused)
         if str(error) != self.trouble:
             log.warning("no leases", extra={"kind": self._want.kind, "detail": str(error)})
         self.trouble, self.refusal = str(error), refused
-        ctx.meter.count(
+        self._meter.count(
             "clipthat_worker_control_failures_total",
             kind=self._want.kind,
             outcome="refused" if refused else "away",
@@ -314,13 +323,19 @@ class LeaseKeeper:
         self._failures = 0
         self.trouble, self.refusal = "", False
 
-    def _gauge(self, ctx: Ctx) -> None:
-        ctx.meter.gauge("clipthat_worker_leases", len(self._held), kind=self._want.kind)
+    def _gauge(self) -> None:
+        self._meter.gauge("clipthat_worker_leases", len(self._held), kind=self._want.kind)
 
 
 def _named(held: HeldLease) -> dict[str, object]:
     lease = held.lease
     return {"kind": lease.kind, "work_id": lease.id, "lease_no": lease.token}
+
+
+def _blames_work(error: BaseException) -> bool:
+    if isinstance(error, MalformedEvent | UnknownEvent):
+        return True
+    return not isinstance(error, BusError | Unavailable)
 
 
 def _growing(first_s: float, times: int, most_s: float) -> float:

@@ -16,7 +16,7 @@ from ops.bootstrap import Parts, open_parts, open_state, pipeline, web_stage
 from ops.commands.fixed import Fixed, read_fixed
 from ops.commands.live import live_watch
 from ops.commands.options import FAILED, OK, Options, complain, loaded
-from ops.commands.run_roles import serve_roles
+from ops.commands.run_roles import refuse_channels, serve_roles
 from ops.errors import OpsError
 from ops.folder import held
 from ops.logs import configure_logs
@@ -34,7 +34,11 @@ def run_command(urls: list[str], roles: str | None, options: Options) -> int:
     try:
         settings = loaded(options).settings
         named = None if roles is None else read_roles(roles)
-        fixed = read_fixed([*settings.channels, *(ChannelSettings(url=url) for url in urls)])
+        if named is not None:
+            refuse_channels(named, urls)
+        chooses = named is None or named.has_database
+        channels = [*settings.channels, *(ChannelSettings(url=url) for url in urls)]
+        fixed = read_fixed(channels if chooses else [])
         configure_logs(settings.log, role="" if named is None else str(named))
         with held(settings.data_dir, shared=named is not None) as folder:
             if named is None:

@@ -164,7 +164,7 @@ class LeaseBook:
             rows = {(row.kind, row.id): row for row in await self._locked(session, keys)}
             for lease in held:
                 row = rows.get((lease.kind, lease.id))
-                if row is None or not _is_mine(row, worker, lease.token):
+                if row is None or row.state == "gone" or not _is_mine(row, worker, lease.token):
                     continue
                 kept[lease.id] = good_for_s = self.settings.good_for_s(lease.kind)
                 if row.state in HELD:
