@@ -77,9 +77,7 @@ async def open_parts(settings: Settings, folder: Path) -> AsyncIterator[Parts]:
     async with AsyncExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            objects = open_objects(
-                settings.objects_url or (folder / "objects").as_uri(), settings.objects
-            )
+            objects = open_store(settings, folder)
             bus = await stack.enter_async_context(
                 LocalBus.open(folder / "bus.db", settings.bus, meter=meter)
             )
@@ -97,6 +95,17 @@ async def open_parts(settings: Settings, folder: Path) -> AsyncIterator[Parts]:
             twitch=TwitchResolver(settings.twitch, settings.ingest, fetcher, meter=meter),
             irc=irc,
         )
+
+
+def open_store(settings: Settings, folder: Path) -> Objects:
+    """Return the objects that the settings name; else those in the folder.
+
+    Raises:
+        StoreError: they cannot be opened, and why.
+    """
+    return open_objects(
+        settings.objects_url or (folder.resolve() / "objects").as_uri(), settings.objects
+    )
 
 
 @asynccontextmanager
