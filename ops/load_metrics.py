@@ -24,4 +24,11 @@ LOAD_METRICS: tuple[Metric, ...] = (
         "frames or progress: the machine is busy; phrases: moments may be missed; segments: they "
         "are. The session's page says so too.",
     ),
+    Metric(
+        "clipthat_replay_holds_total",
+        "counter",
+        (),
+        "Times that a replay was held back because a live session was behind.",
+        "Replays take longer; when they never end, more detect workers are needed.",
+    ),
 )
