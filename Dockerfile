@@ -9,7 +9,7 @@ COPY . .
 RUN uv sync --frozen --no-dev --extra cluster --no-editable
 
 FROM python:3.11.14-slim-bookworm
-RUN useradd --uid 10001 --create-home clipthat && install -d -o clipthat /data
+RUN useradd --uid 10001 --create-home clipthat && install -d -o clipthat -g clipthat /data
 COPY --from=build /app/.venv /app/.venv
 ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 CLIPTHAT_DATA_DIR=/data CLIPTHAT_WEB__HOST=0.0.0.0
 USER clipthat

@@ -20,6 +20,11 @@ class Turns:
         self._free = max(1, places)
         self._waiting: Precedence[asyncio.Future[None]] = Precedence(replay_share_of)
 
+    @property
+    def is_free(self) -> bool:
+        """There is a place that nobody holds."""
+        return self._free > 0
+
     @asynccontextmanager
     async def turn(self, *, live: bool) -> AsyncIterator[None]:
         """Hold one of the places for the length of the block."""

@@ -19,6 +19,10 @@ class IngestSettings:
     """Bytes that the ring of one session may take."""
     ahead_s: float = 120.0
     """A replay stays at most this far ahead of what the detectors have settled."""
+    ahead_pressed_s: float = 15.0
+    """The same while a live session is behind; longer than a segment, so that it still goes on."""
+    pressed_believed_s: float = 60.0
+    """A live session that was said to be behind is taken to be so for this long."""
     batch_segments: int = 32
     """Segments of a replay that are published together at the most."""
     playlist_bytes_max: int = 8_000_000

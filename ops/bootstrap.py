@@ -77,9 +77,7 @@ async def open_parts(settings: Settings, folder: Path) -> AsyncIterator[Parts]:
     async with AsyncExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            objects = open_objects(
-                settings.objects_url or (folder / "objects").as_uri(), settings.objects
-            )
+            objects = open_store(settings, folder)
             bus = await stack.enter_async_context(_open_bus(settings, folder, meter))
             fetcher = await stack.enter_async_context(Fetcher(settings.fetch))
             irc = IrcHubs(settings.chat.irc, meter=meter)
@@ -110,6 +108,17 @@ def _open_bus(
             " pip install 'clipthat[cluster]'"
         ) from error
     return KafkaBus.open(folder / "outbox", settings.kafka, meter=meter)
+
+
+def open_store(settings: Settings, folder: Path) -> Objects:
+    """Return the objects that the settings name; else those in the folder.
+
+    Raises:
+        StoreError: they cannot be opened, and why.
+    """
+    return open_objects(
+        settings.objects_url or (folder.resolve() / "objects").as_uri(), settings.objects
+    )
 
 
 @asynccontextmanager

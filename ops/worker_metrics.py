@@ -37,4 +37,11 @@ WORKER_METRICS: tuple[Metric, ...] = (
         "Requests to the control role that failed, by why: away, refused.",
         "`refused`: control.secret differs; `away`: look at the control role and the network.",
     ),
+    Metric(
+        "clipthat_preemption_notices_total",
+        "counter",
+        ("told_by",),
+        "Notices that this machine is about to be taken away: file, signal, gcp, aws.",
+        "None: its work goes to other workers; many at once ask for more machines elsewhere.",
+    ),
 )

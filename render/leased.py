@@ -15,7 +15,7 @@ import orjson
 
 from bus.codec import decode, encode
 from bus.errors import BusError, MalformedEvent, Unavailable
-from bus.events import RenderProgressed, RenderQueued
+from bus.events import RenderFailed, RenderFinished, RenderProgressed, RenderQueued
 from bus.ports import Meter, SilentMeter
 from bus.stage import Ctx
 from render.outputs import OutputShelf
@@ -60,6 +60,7 @@ class LeasedRenderer:
         self._shelf = OutputShelf(objects)
         self._tell: Tell = _tell_nobody
         self._meter: Meter = SilentMeter()
+        self._last: RenderFinished | RenderFailed | None = None
         self.keeper = LeaseKeeper(
             leases,
             Want(kind="render", capacity=at_once(settings), pool=pool),
@@ -85,8 +86,12 @@ class LeasedRenderer:
         await asyncio.to_thread(clear_stale, self._settings.work_dir)
         await self.keeper.run(ctx.draining, ctx.meter)
 
-    async def once(self, draining: asyncio.Event, tell: Tell, meter: Meter) -> Ended | None:
-        """Make one output; return how its lease ended, None when there was nothing to do.
+    async def once(
+        self, draining: asyncio.Event, tell: Tell, meter: Meter
+    ) -> tuple[Ended | None, RenderFinished | RenderFailed | None]:
+        """Make one output; return how its lease ended and what has come of it.
+
+        None for the first when there was nothing to do, for the second when it was not made.
 
         Args:
             draining: set when it must stop; what is begun is given back.
@@ -99,13 +104,15 @@ class LeasedRenderer:
         """
         self._tell, self._meter = tell, meter
         await asyncio.to_thread(clear_stale, self._settings.work_dir)
-        return await self.keeper.once(draining, meter)
+        self._last = None
+        return await self.keeper.once(draining, meter), self._last
 
     async def _work(self, held: HeldLease) -> Mapping[str, Any]:
         queued, token = _queued(held.lease), held.lease.token
         # Whoever held an older token can hand nothing in any more.
         await self._shelf.forget_before(queued, token)
         event = await self._workbench.make(queued, self._tell, self._meter, token)
+        self._last = event
         result: Mapping[str, Any] = orjson.loads(encode(event))
         return result
 

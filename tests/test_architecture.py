@@ -60,6 +60,7 @@ SHELLS: dict[str, tuple[str, ...]] = {
         "ingest/twitch/streamlink_look.py",
         "ops/demo/chat.py",
         "ops/demo/origin.py",
+        "ops/preemption_clouds.py",
     ),
     "the database": (
         "store/state/accounts.py",
@@ -158,10 +159,12 @@ SHELLS: dict[str, tuple[str, ...]] = {
     "the process: parts, signals, the terminal": (
         "ops/bootstrap.py",
         "ops/supervisor.py",
+        "ops/preemption.py",
         "ops/workers.py",
         "ops/doctor.py",
         "ops/commands/demo.py",
         "ops/commands/live.py",
+        "ops/commands/render.py",
         "ops/commands/report.py",
         "ops/commands/run.py",
         "ops/commands/run_roles.py",

@@ -27,6 +27,7 @@ from ops.bootstrap import (
 from ops.commands.fixed import Fixed
 from ops.errors import OpsError
 from ops.leased_ingest import LeasedIngest
+from ops.preemption import Preemption, open_notices
 from ops.roles import Roles
 from ops.settings import Settings
 from ops.supervisor import Supervisor, signals
@@ -90,6 +91,10 @@ async def serve_roles(
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(open_parts(settings, folder))
         ctx = Ctx(bus=parts.bus, meter=parts.meter)
+        notices = await stack.enter_async_context(open_notices(settings.preemption))
+        preemption = Preemption(notices, leave)
+        if await preemption.is_over():
+            return
         process = _Process(parts=parts, supervisor=Supervisor(ctx, settings.supervisor))
         if "control" in roles:
             web = await _control(process, fixed, folder, stack)
@@ -114,7 +119,7 @@ async def serve_roles(
         with signals(ctx.draining):
             announcing = asyncio.create_task(_announce(web.address, roles))
             try:
-                await process.supervisor.run([web, *process.stages])
+                await process.supervisor.run([web, preemption, *process.stages])
             finally:
                 announcing.cancel()
 
