@@ -115,9 +115,9 @@ class KafkaBus:
             self._client, group, topics, self._stamps, self._clock, bury, self._meter
         )
         self._ledger.joined(group, topics)
-        await subscription.join()
         self._subscriptions.add(subscription)
         try:
+            await subscription.join()
             yield subscription
         finally:
             self._subscriptions.discard(subscription)

@@ -17,6 +17,7 @@ from aiokafka import TopicPartition as KafkaPlace
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, ProducerClosed
+from aiokafka.protocol.group import LeaveGroupRequest
 
 from bus.errors import BusError
 from bus.kafka_settings import KafkaSettings
@@ -134,6 +135,30 @@ class KafkaClient:
             if not task.done():
                 task.cancel()
             task.add_done_callback(_look_away)
+
+    async def drop_member(self, consumer: Any) -> None:
+        """Leave a group, whatever its state; the others are told, unless no broker answers."""
+        await self.let_go(consumer.stop())
+        coordinator = consumer._coordinator
+        if coordinator is None or not coordinator.member_id:
+            return
+        # It waits for others who are joining, and its connection is kept for the answer to that.
+        # Left like this it would go on telling that it is alive, and keep partitions for itself.
+        for task in (
+            coordinator._coordination_task,
+            coordinator._heartbeat_task,
+            coordinator._commit_refresh_task,
+            consumer._fetcher.error_future,
+        ):
+            if task is not None:
+                task.cancel()
+                task.add_done_callback(_look_away)
+        try:
+            if coordinator.coordinator_id is not None:
+                farewell = LeaveGroupRequest(coordinator.group_id, coordinator.member_id)
+                await self.let_go(consumer._client.send(coordinator.coordinator_id, farewell))
+        finally:
+            await self.let_go(consumer._client.close())
 
     async def drop_producer(self, producer: Any, *, clean: bool) -> None:
         """Shut a producer down, after it has sent what it holds, or (not clean) before."""

@@ -14,13 +14,16 @@ from typing import Any
 
 from aiokafka import TopicPartition as KafkaPlace
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from bus.errors import BusError, Fenced
 from bus.kafka_client import KafkaClient
 from bus.ports import TopicPartition
 
 log = logging.getLogger(__name__)
+
+_CHECK_S = 0.5
+"""Between two looks at whether the library still works on a share."""
 
 Adopt = Callable[[Collection[TopicPartition], Collection[TopicPartition]], None]
 """Takes over a new share: all that is owned, and what of it was owned without a break."""
@@ -52,13 +55,15 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # the librar
         self._idle = asyncio.Event()
         self._idle.set()
         self._settled = asyncio.Event()
+        self._moved = asyncio.Event()
         self._join_until_s = 0.0
+        self._unsettled_at_s = 0.0
         self._before = (-1, "")
         self._alive_at_s = clock()
         self._asleep: asyncio.Task[None] | None = None
 
     async def join(self) -> None:
-        """Join, and wait up to `join_s` for a share.
+        """Join, and wait up to `join_s` for a share; `leave` must follow in any case.
 
         Raises:
             BusError: no broker answers.
@@ -66,33 +71,66 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # the librar
         self.alive()
         await self._client.ensure(self._topics)
         self.consumer = self._client.member(self._group)
-        try:
-            await self._client.ask(self.consumer.start(), self._settings.connect_s)
-        except BaseException:
-            await self._client.let_go(self.consumer.stop())
-            raise
+        await self._client.ask(self.consumer.start(), self._settings.connect_s)
         self._settled.clear()
+        self._unsettled_at_s = _now()
         self._join_until_s = _now() + self._settings.join_s
         self.consumer.subscribe([self._client.name(each) for each in self._topics], listener=self)
         await self.wait(self._settings.join_s)
 
     async def leave(self) -> None:
-        """Leave the group."""
+        """Leave the group, also after a join that failed."""
         self._idle.set()
         if self._asleep is not None:
             await self._asleep
-        else:
-            await self._client.let_go(self.consumer.stop())
+        elif self.consumer is not None:
+            await self._client.drop_member(self.consumer)
 
     def alive(self) -> None:
         """Note that the process is alive."""
         self._alive_at_s = self._clock()
 
     async def wait(self, timeout_s: float) -> None:
-        """Wait until a share has been given."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._settled.wait()
+        """Wait until a share has been given, be it an empty one.
+
+        Raises:
+            BusError: none will come.
+        """
+        until_s = _now() + timeout_s
+        while not self._settled.is_set():
+            self.check()
+            left_s = until_s - _now()
+            if left_s <= 0:
+                return
+            await _within(min(left_s, _CHECK_S), self._settled)
+
+    async def moves(self, timeout_s: float) -> None:
+        """Wait until partitions move, for a member that has none."""
+        self._moved.clear()
+        await _within(timeout_s, self._moved)
+
+    def check(self) -> None:
+        """Notice what the library tells nobody who does not ask.
+
+        Raises:
+            BusError: the group refuses this member, a task of the library has died, or partitions
+                have been moving for longer than they may.
+        """
+        if self._asleep is not None:
+            return
+        coordinator, fetcher = self.consumer._coordinator, self.consumer._fetcher
+        for task in (coordinator._coordination_task, fetcher.error_future):
+            if task.done():
+                error = None if task.cancelled() else task.exception()
+                raise BusError(f"{self._group}: the Kafka client has died: {error!r}")
+        try:
+            # It goes on after an error only when somebody has taken note of that.
+            coordinator.check_errors()
+        except KafkaError as error:
+            raise BusError(f"{self._group}: {error!r}") from error
+        limit_s = self._settings.rebalance_s + self._settings.stall_s
+        if not self._settled.is_set() and _now() - self._unsettled_at_s > limit_s:
+            raise BusError(f"{self._group} has had no share of the partitions for {limit_s:g} s")
 
     async def settle(self, until_s: float) -> None:
         """Wait while partitions move.
@@ -166,7 +204,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # the librar
             log.warning("member was asleep and leaves", extra={"group": self._group})
             self._lost |= self.owned
             self._share(frozenset(), frozenset())
-            self._asleep = asyncio.create_task(self._client.let_go(self.consumer.stop()))
+            self._asleep = asyncio.create_task(self._client.drop_member(self.consumer))
             return
         coordinator = self.consumer._coordinator
         self._before = (coordinator.generation, coordinator.member_id)
@@ -191,12 +229,15 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # the librar
     def _share(self, owned: frozenset[TopicPartition], kept: frozenset[TopicPartition]) -> None:
         self.owned = owned
         self.turn += 1
+        self._moved.set()
         self._in_hand = {place: at for place, at in self._in_hand.items() if place in kept}
         self._adopt(owned, kept)
 
     def _unsettle(self) -> None:
         if self._settled.is_set():
             self._settled.clear()
+            self._moved.set()
+            self._unsettled_at_s = _now()
             self._join_until_s = _now() + self._settings.join_s
 
 
@@ -209,6 +250,12 @@ async def _fencing(call: Any) -> None:
         await call
     except (CommitFailedError, IllegalStateError) as error:
         raise _Refused(str(error)) from error
+
+
+async def _within(timeout_s: float, event: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
 
 
 def _now() -> float:

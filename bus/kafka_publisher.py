@@ -126,7 +126,7 @@ class Publisher:
         while True:
             self._wake.clear()
             if self._parked:
-                if not await self._empty_outbox() and self._closing.is_set():
+                if not await self._from_outbox() and self._closing.is_set():
                     # It stays where it is for whoever opens this folder next.
                     return
             elif self._calls:
@@ -140,6 +140,7 @@ class Publisher:
         """Leave nobody waiting when the sender breaks: the outbox's disk, or an error of ours."""
         self._closing.set()
         if not sender.cancelled() and (error := sender.exception()) is not None:
+            log.error("the sender to Kafka has died", exc_info=error)
             for call in self._calls_waiting():
                 _tell(call, BusError(f"the bus cannot send: {error!r}"))
 
@@ -190,6 +191,19 @@ class Publisher:
         for call in calls:
             _tell(call, error)
 
+    async def _from_outbox(self) -> bool:
+        try:
+            return await self._empty_outbox()
+        except BusError as error:
+            log.warning("the outbox cannot be used", extra={"error": str(error)})
+            await self._pause()
+            return False
+
+    async def _pause(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.retry_s):
+                await self._closing.wait()
+
     async def _empty_outbox(self) -> bool:
         """Send the oldest; False when none of them was taken."""
         rows = await self._outbox.first(_DRAIN_MAX)
@@ -202,9 +216,7 @@ class Publisher:
             log.info("the outbox has to wait", extra={"error": str(unsent)})
             done = [n for n, message in rows if id(message) in unsent.acked]
             await self._drop_producer(clean=False)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.retry_s):
-                    await self._closing.wait()
+            await self._pause()
         if done:
             await self._outbox.remove(done)
             self._parked -= len(done)

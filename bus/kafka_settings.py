@@ -29,12 +29,12 @@ class KafkaSettings:
     """Copies of each partition when a topic is made; -1 leaves it to the brokers."""
     retention_s: float = 7 * 24 * 3600.0
     """Events older than this are removed, by the brokers' clock; set when a topic is made."""
-    request_s: float = 10.0
+    request_s: float = 8.0
     """How long a broker may take to answer."""
     ack_s: float = 8.0
     """Events that are not acknowledged within this time are put into the outbox on our own disk,
     and sent again from there until they are."""
-    connect_s: float = 10.0
+    connect_s: float = 8.0
     """How long connecting may take."""
     retry_s: float = 1.0
     """Pause between two tries to empty the outbox."""
@@ -51,7 +51,7 @@ class KafkaSettings:
     `rebalance_s`."""
     join_s: float = 10.0
     """How long a reader waits for its share of the partitions before it says that nothing came."""
-    leave_s: float = 4.0
+    leave_s: float = 1.5
     """How long shutting a connection may take; then it is dropped."""
     stall_s: float = 60.0
     """A reader that gets nothing for this long though there is something is started again."""

@@ -61,7 +61,7 @@ class KafkaSubscription:
         self._marks: dict[TopicPartition, int] = {}
         self._behind: set[TopicPartition] = set()
         self._ends: dict[TopicPartition, int] = {}
-        self._moved_s = 0.0
+        self._starved_s: dict[TopicPartition, float] = {}
 
     async def join(self) -> None:
         """Join the group, and wait a while for a share of the partitions.
@@ -69,7 +69,6 @@ class KafkaSubscription:
         Raises:
             BusError: no broker answers.
         """
-        self._moved_s = _now()
         await self._member.join()
 
     async def leave(self) -> None:
@@ -93,6 +92,7 @@ class KafkaSubscription:
         looked = False
         while True:
             await self._member.settle(until_s)
+            self._member.check()
             if not self._merge.is_empty:
                 records = await self._take(max_records, until_s)
                 if records:
@@ -139,7 +139,7 @@ class KafkaSubscription:
                 self._merge.own(place)
         self._marks.clear()
         self._behind.clear()
-        self._moved_s = _now()
+        self._starved_s.clear()
 
     # --- reading ---
 
@@ -219,9 +219,10 @@ class KafkaSubscription:
         """Read what is there, or wait for it."""
         consumer = self._member.consumer
         if not self._member.owned:
-            await self._member.wait(timeout_s)
+            await self._member.moves(timeout_s)
             return
         chosen = [self._client.at_broker(place) for place in places or ()]
+        began_s = _now()
         try:
             # While partitions move, the library would wait for their new owner without a limit.
             async with asyncio.timeout(timeout_s + _POLL_S):
@@ -229,16 +230,20 @@ class KafkaSubscription:
                     *chosen, timeout_ms=max(1, round(timeout_s * 1000)), max_records=_READ_MAX
                 )
         except TimeoutError:
-            return
+            found = {}
         except KafkaError as error:
             raise BusError(f"{self._group} cannot read: {error!r}") from error
         for kafka_place, records in found.items():
             place = self._client.ours(kafka_place)
             if place in self._member.owned:
                 self._put(place, records)
+        if not found:
+            for place in places or self._member.owned:
+                waited_s = self._starved_s.get(place, 0.0) + _now() - began_s
+                self._starved_s[place] = waited_s
 
     def _put(self, place: TopicPartition, records: Sequence[Any]) -> None:
-        self._moved_s = _now()
+        self._starved_s.pop(place, None)
         found = [arrived(record) for record in records]
         self._stamps.saw(max(one.stamp for one in found))
         repeated = self._merge.put(place, found)
@@ -287,14 +292,17 @@ class KafkaSubscription:
         """Notice a reader that has silently come to a stand.
 
         Raises:
-            BusError: there is more to read, and nothing came for `stall_s`.
+            BusError: a partition holds more, and gave nothing in `stall_s` of waiting for it.
         """
-        if _now() - self._moved_s < self._settings.stall_s:
+        limit_s = self._settings.stall_s
+        starved = [place for place, waited_s in self._starved_s.items() if waited_s >= limit_s]
+        if not starved:
             return
+        self._starved_s.clear()
         await self._look()
-        if self._behind and self._merge.is_empty:
-            raise BusError(f"{self._group} has read nothing for {self._settings.stall_s:g} s")
-        self._moved_s = _now()
+        stuck = self._merge.without(self._behind.intersection(starved))
+        if stuck:
+            raise BusError(f"{self._group} has got nothing from {stuck[0]} for {limit_s:g} s")
 
     def _past_skipped(self, place: TopicPartition, offset: int) -> int:
         skipped = self._skipped.get(place, set())

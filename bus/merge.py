@@ -96,6 +96,10 @@ class Merge:
             )
         ]
 
+    def without(self, places: Iterable[TopicPartition]) -> list[TopicPartition]:
+        """Return those of the partitions of which nothing waits to be taken."""
+        return [place for place in places if not self._read.get(place)]
+
     def heads(self) -> dict[TopicPartition, int]:
         """Return the offset behind the first record that waits, where one does."""
         return {place: found[0].offset + 1 for place, found in self._read.items() if found}
