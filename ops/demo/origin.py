@@ -1,6 +1,7 @@
 """A live HLS origin on loopback: serves a looped list of segments in real time.
 
-Law: binds to one address alone, which is loopback unless told otherwise; what it answers, `live_stream` decides, and a hook may spoil it.
+Law: binds to one address alone, loopback unless told otherwise; what it answers, `live_stream`
+decides, and a hook may spoil it.
 """
 
 from __future__ import annotations
