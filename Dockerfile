@@ -17,7 +17,7 @@ VOLUME /data
 EXPOSE 8420
 # Stages have 13 s to return after SIGTERM; the runtime's own limit must be longer.
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8420/healthz', timeout=2)"]
 ENTRYPOINT ["clipthat"]
 CMD ["run"]

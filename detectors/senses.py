@@ -32,7 +32,7 @@ from bus.turns import Turns
 from detectors.phrase import PhraseSpotter
 from detectors.sensing import Sensing, Tools
 from detectors.settings import SensesSettings
-from detectors.shed import Told
+from detectors.shed import CAUGHT_UP, OVERLOADED, Told
 from detectors.telling import gap
 from store.objects import Objects
 
@@ -117,6 +117,7 @@ class _Shift:
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._started: OrderedDict[str, SessionStarted] = OrderedDict()
         self._ended: dict[str, float] = {}
+        self._overloaded: set[str] = set()
         self._news = asyncio.Event()
         self._progress = asyncio.Event()
 
@@ -191,7 +192,9 @@ class _Shift:
         segment = record.event
         assert isinstance(segment, (SegmentStored, SegmentMissing))
         if session.senses is None:
-            session.senses = Sensing(self._tools, await self._start_of(session_id))
+            started = await self._start_of(session_id)
+            overloaded = session_id in self._overloaded
+            session.senses = Sensing(self._tools, started, overloaded=overloaded)
         now_s = self._clock()
         told = session.senses.shed.see(segment, session.lag_s(record, now_s), now_s)
         _log(told)
@@ -257,8 +260,13 @@ class _Shift:
             while len(self._started) > _STARTED_MAX:
                 oldest, _ = self._started.popitem(last=False)
                 self._ended.pop(oldest, None)
+                self._overloaded.discard(oldest)
         elif isinstance(event, SessionEnded):
             self._ended[event.session_id] = event.media_s
+        elif isinstance(event, ChannelDegraded) and event.reason == OVERLOADED:
+            self._overloaded.add(event.session_id)
+        elif isinstance(event, ChannelDegraded) and event.reason == CAUGHT_UP:
+            self._overloaded.discard(event.session_id)
 
     def _measure(self) -> None:
         now_s, lag_s = self._clock(), 0.0

@@ -78,7 +78,10 @@ class _Found:
 class Sensing:
     """The senses of one session; segments are given in order, one at a time."""
 
-    def __init__(self, tools: Tools, started: SessionStarted | None) -> None:
+    def __init__(
+        self, tools: Tools, started: SessionStarted | None, *, overloaded: bool = False
+    ) -> None:
+        """`overloaded`: as for `Shed`."""
         self._tools = tools
         self._ear = Ear(tools.settings)
         self._is_live = started is None or started.kind == "live"
@@ -89,7 +92,7 @@ class Sensing:
         self._last: SegmentStored | SegmentMissing | None = None
         self._frame_tries = 0
         self._is_searched = False
-        self.shed = Shed(tools.settings.shed, live=self._is_live)
+        self.shed = Shed(tools.settings.shed, live=self._is_live, overloaded=overloaded)
         """What is left out while the machine cannot keep up."""
         self.mode = "live" if self._is_live else "replay"
         """For metrics."""

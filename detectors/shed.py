@@ -17,6 +17,10 @@ from detectors.settings import ShedSettings
 What = Literal["frames", "phrases", "segments"]
 Told = LiveLagged | ChannelDegraded
 
+OVERLOADED = "overloaded"
+CAUGHT_UP = "caught_up"
+"""Reasons of `ChannelDegraded`: something begins to be left out, nothing is any more."""
+
 _SHOWN: Mapping[What, str] = {
     "frames": "frames",
     "phrases": "the search for spoken phrases",
@@ -27,7 +31,8 @@ _SHOWN: Mapping[What, str] = {
 class Shed:
     """What one session leaves out at present, and what it has left out."""
 
-    def __init__(self, settings: ShedSettings, *, live: bool) -> None:
+    def __init__(self, settings: ShedSettings, *, live: bool, overloaded: bool = False) -> None:
+        """`overloaded`: it was told before a restart, and not that it is over."""
         self._after_s: dict[What, float] = {
             "frames": settings.frames_after_s,
             "phrases": settings.phrases_after_s,
@@ -35,7 +40,8 @@ class Shed:
         }
         self._settings = settings
         self._live = live
-        self._on: set[What] = set()
+        self._on: set[What] = {"frames"} if overloaded and live else set()
+        self._since = "since it was started again" if self._on else ""
         self._pressed = False
         self._told_at_s = 0.0
         self._lost: Counter[What] = Counter()
@@ -75,7 +81,7 @@ class Shed:
         if self._on - before:
             named = _listed([_SHOWN[what] for what in self._after_s if what in self._on])
             said = f"the machine cannot keep up: {named} are left out until it has caught up"
-            told.append(_degraded(segment, "overloaded", said))
+            told.append(_degraded(segment, OVERLOADED, said))
         elif before and not self._on:
             told.append(self._over(segment))
         return told
@@ -108,10 +114,11 @@ class Shed:
         return [_lagged(segment, lag_s, over=False)]
 
     def _over(self, segment: SegmentStored | SegmentMissing) -> ChannelDegraded:
-        said = f"the machine could not keep up: {self._account()} left out"
+        said = f"the machine could not keep up: {self._account()} left out {self._since}".rstrip()
+        self._since = ""
         self._lost.clear()
         self._lost_s = dict.fromkeys(self._after_s, 0.0)
-        return _degraded(segment, "caught_up", said)
+        return _degraded(segment, CAUGHT_UP, said)
 
     def _account(self) -> str:
         parts = []

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from bus.stage import Ctx
 
-GROUPS = ("senses", "recorder", "render_queue", "ring_sweep", "native_clips")
+GROUPS = ("senses", "recorder", "render_queue", "lease_desk", "ring_sweep", "native_clips")
 """Readers that commit as they go, by the name of their stage."""
 
 EVERY_S = 15.0

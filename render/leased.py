@@ -19,8 +19,9 @@ from bus.events import RenderFailed, RenderFinished, RenderProgressed, RenderQue
 from bus.ports import Meter, SilentMeter
 from bus.stage import Ctx
 from render.outputs import OutputShelf
+from render.progress import Tell
 from render.settings import RenderSettings
-from render.workbench import Tell, Workbench, at_once
+from render.workbench import Workbench, at_once
 from render.workplace import clear_stale
 from store.held_lease import HeldLease, Timer
 from store.lease_keeper import Ended, LeaseKeeper

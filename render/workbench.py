@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from bus.events import RenderFailed, RenderFinished, RenderProgressed, RenderQueued
+from bus.events import RenderFailed, RenderFinished, RenderQueued
 from bus.ports import Meter
 from render.errors import RenderError, SourceMissing
 from render.making import make
 from render.outputs import OutputShelf
+from render.progress import Progress, Tell
 from render.settings import RenderSettings
 from render.spec import RenderSpec
 from render.words import SpokenWord, parse_words
@@ -25,9 +25,6 @@ from store.errors import ObjectMissing
 from store.objects import Objects, download
 
 log = logging.getLogger(__name__)
-
-Tell = Callable[[RenderProgressed], Awaitable[None]]
-"""Is told of every tenth of an output that is made."""
 
 
 def at_once(settings: RenderSettings) -> int:
@@ -61,7 +58,7 @@ class Workbench:
         failure: RenderError | None = None
         for _ in range(max(1, self._settings.attempts_max)):
             try:
-                finished = await self._try(queued, tell, token)
+                finished = await self._try(queued, tell, meter, token)
             except RenderError as error:
                 failure = error
                 log.warning(
@@ -94,20 +91,15 @@ class Workbench:
             detail=str(failure)[:2000],
         )
 
-    async def _try(self, queued: RenderQueued, tell: Tell, token: int | None) -> RenderFinished:
+    async def _try(
+        self, queued: RenderQueued, tell: Tell, meter: Meter, token: int | None
+    ) -> RenderFinished:
         spec = RenderSpec.of(queued, self._settings)
-        told = 0
-
-        async def on_percent(percent: int) -> None:
-            nonlocal told
-            if percent // 10 > told // 10:
-                told = percent // 10 * 10
-                await tell(_progress(queued, told))
-
         with workplace(self._settings.work_dir) as folder:
             source = folder / "source"
             words, notes = await self._fetch(queued, source)
-            made = await make(spec, source, words, folder, on_percent)
+            async with Progress(queued, tell, meter) as progress:
+                made = await make(spec, source, words, folder, progress.at)
             return await self._shelf.put(queued, made, notes, token)
 
     async def _fetch(
@@ -125,14 +117,3 @@ class Workbench:
             return None, ("the words are gone from the store",)
         except ValueError as error:
             return None, (f"the words cannot be read: {error}",)
-
-
-def _progress(queued: RenderQueued, percent: int) -> RenderProgressed:
-    return RenderProgressed(
-        tenant_id=queued.tenant_id,
-        channel_id=queued.channel_id,
-        session_id=queued.session_id,
-        render_id=queued.render_id,
-        clip_id=queued.clip_id,
-        percent=percent,
-    )

@@ -114,6 +114,7 @@ SHELLS: dict[str, tuple[str, ...]] = {
         "clipper/stage.py",
         "render/stages.py",
         "render/leased.py",
+        "render/progress.py",
         "render/workbench.py",
         "ops/follow.py",
         "ops/lag.py",

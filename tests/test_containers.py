@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -199,6 +201,24 @@ def test_everything_that_is_named_is_there(name: str) -> None:
         assert how["condition"] == wanted
         together = set(service["profiles"]) <= set(SERVICES[other]["profiles"])
         assert together or how.get("required") is False, "Compose refuses what is not enabled"
+
+
+@pytest.mark.parametrize("profiles", ["", "cluster", "gpu", "observability", "*"])
+def test_compose_takes_the_file(profiles: str) -> None:
+    compose = [shutil.which("docker") or "docker", "compose"]
+    try:
+        subprocess.run([*compose, "version"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("Docker's compose plugin is not on this machine")
+    done = subprocess.run(
+        [*compose, "--env-file", ".env.example", "config", "--quiet"],
+        cwd=REPOSITORY,
+        env={**os.environ, "COMPOSE_PROFILES": profiles},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def variables() -> Iterator[str]:

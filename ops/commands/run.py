@@ -19,6 +19,7 @@ from ops.commands.options import FAILED, OK, Options, complain, loaded
 from ops.commands.run_roles import refuse_channels, serve_roles
 from ops.errors import OpsError
 from ops.folder import held
+from ops.lag import LagWatch
 from ops.logs import configure_logs
 from ops.roles import read_roles
 from ops.settings import ChannelSettings, Settings
@@ -79,7 +80,7 @@ async def _serve(settings: Settings, fixed: Mapping[str, Fixed], folder: Path) -
         web = web_stage(parts, state, health, twitch.access, watches.fixed)
         stages: list[Stage] = [
             *(web, *pipeline(parts, state)),
-            *(twitch.keeper, twitch.native_clips, watches),
+            *(twitch.keeper, twitch.native_clips, watches, LagWatch()),
         ]
         with signals(ctx.draining):
             announcing = asyncio.create_task(_announce(web.address, twitch, len(fixed)))

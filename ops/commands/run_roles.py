@@ -26,6 +26,7 @@ from ops.bootstrap import (
 )
 from ops.commands.fixed import Fixed
 from ops.errors import OpsError
+from ops.lag import LagWatch
 from ops.leased_ingest import LeasedIngest
 from ops.preemption import Preemption, open_notices
 from ops.roles import Roles
@@ -150,7 +151,7 @@ async def _control(
     process.book, process.wants = book, wants
     process.stages += [
         *(Recorder(state), LeaseDesk(book), wants),
-        *(twitch.keeper, twitch.native_clips),
+        *(twitch.keeper, twitch.native_clips, LagWatch()),
     ]
     control = ControlAccess(book=book, settings=settings.control, meter=parts.meter)
     return web_stage(parts, state, process.health, twitch.access, wants.fixed, control)

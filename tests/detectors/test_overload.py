@@ -295,6 +295,15 @@ async def test_how_far_live_is_behind_can_be_watched(bus: LocalBus, room: Room) 
             await meter.is_behind.wait()
 
 
+async def test_a_restart_says_that_it_has_caught_up(bus: LocalBus, room: Room) -> None:
+    said = ChannelDegraded(**names("live"), media_s=2.0, reason="overloaded", detail="busy")
+    await bus.publish([begun("live", "live"), said, *segments("live", 3)])
+    async with sensing(bus, room, GaugedMeter(room, 3), Ring(), threads=2):
+        await features(bus, 3)
+    words = [e for e in await everything(bus, "sessions") if isinstance(e, ChannelDegraded)]
+    assert [each.reason for each in words] == ["overloaded", "caught_up"]
+
+
 async def test_a_stream_that_begins_in_the_past_is_not_behind(bus: LocalBus, room: Room) -> None:
     """What the playlist lists already is known at once, and nobody has waited for it yet."""
     count = 150

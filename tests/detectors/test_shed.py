@@ -127,6 +127,19 @@ def test_all_that_was_left_out_is_told_and_counts_afresh_the_next_time() -> None
     assert again.detail == "the machine could not keep up: nothing was left out"
 
 
+def test_a_restart_ends_what_was_said_before_it() -> None:
+    shed = Shed(HOW, live=True, overloaded=True)
+    assert shed.see(segment(0), 31.0, 0.0)  # replays are told, and nobody else
+    assert shed.is_active
+    shed.left_out("frames", segment(0))
+    (ended,) = degraded([shed.see(segment(1), 0.0, 2.0)])
+    assert (ended.reason, ended.detail) == (
+        "caught_up",
+        "the machine could not keep up: 1 frame left out since it was started again",
+    )
+    assert not Shed(HOW, live=False, overloaded=True).is_active
+
+
 @pytest.mark.parametrize("every_s", [2.0, 5.0])
 def test_replays_are_told_again_and_again_to_hold_back(every_s: float) -> None:
     shed = Shed(HOW, live=True)
