@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 from bus.codec import decode
@@ -75,6 +77,13 @@ class KafkaLog:
                     if not topic.endswith(DLQ_SUFFIX):
                         self.events.append(decode(record.value))
 
+    def keep(self, path: Path) -> None:
+        """Write what has been read into a file, a line of JSON for each record."""
+        with path.open("w") as file:
+            for topic, at_s, value in self.records:
+                told = {"topic": topic, "at_s": at_s, "value": value.decode(errors="replace")}
+                file.write(json.dumps(told) + "\n")
+
     async def truth(self) -> Truth:
         """Return the whole log, up to where it ends now."""
         ends = await self._reader.end_offsets(self._places)
@@ -106,3 +115,9 @@ async def following(bootstrap: str) -> AsyncIterator[KafkaLog]:
             await asyncio.wait({task})
     finally:
         await reader.stop()
+
+
+async def read_kafka(bootstrap: str) -> Truth:
+    """Read the whole log, up to where it ends now."""
+    async with following(bootstrap) as log:
+        return await log.truth()

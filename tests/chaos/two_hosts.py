@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
+import logging
 import os
 import secrets
 import signal
@@ -38,6 +40,8 @@ from tests.chaos.run import check_all, finish, leave, say
 from tests.chaos.wire import NoNamespaces, Wire, two_hosts, wire_of
 from tests.paths import REPOSITORY
 
+NO_HOSTS = 3
+"""Exit code: this machine lets nobody make network namespaces; standard error says why."""
 BACK_S = 60.0
 _LIMIT_S = 300.0
 _LOOK_S = 0.2
@@ -98,9 +102,8 @@ async def play(scene: Scene, wire: Wire, folder: Path, seed: int) -> list[Count]
         await there.man()
         await _until(lambda: _all_settled(there))
         say(f"{scene.channels} channels are watched on host two")
-        await until(
-            lambda: bool(there.log.of(RenderFinished if scene.clips_first else MomentDetected))
-        )
+        first = RenderFinished if scene.clips_first else MomentDetected
+        await _until(lambda: any(isinstance(event, first) for event in there.log.events))
         alone = await _alone(there, scene)
         helped = await _helped(there, scene)
         accepted = await _accepted(there, helped.held)
@@ -116,7 +119,11 @@ async def play(scene: Scene, wire: Wire, folder: Path, seed: int) -> list[Count]
             *await leave(there.one),
         ]
         there.gather_receipts()
-        return counts + await check_all(there.stand, there.channels)
+        counts += await check_all(there.stand, there.channels)
+        there.log.keep(folder / "log.jsonl")
+        found = {count.name: count.found for count in counts}
+        (folder / "counts.json").write_text(json.dumps(found))
+        return counts
 
 
 async def _alone(there: Apart, scene: Scene) -> Cut:
@@ -132,12 +139,9 @@ async def _alone(there: Apart, scene: Scene) -> Cut:
 
 async def _helped(there: Apart, scene: Scene) -> Cut:
     """Cut the wire, let host one take over all that host two has in hand, and heal it."""
-    if scene.clips_first:
-        await _until(lambda: any(row.kind == "render" for row in _held(there)))
-    before_s, told_s = (
-        there.missed_s(),
-        {id_of(c): there.log.told_s(id_of(c)) for c in there.channels},
-    )
+    await _until(lambda: _watched(there) and (not scene.clips_first or _renders(there)))
+    before_s = there.missed_s()
+    told_s = {id_of(each): there.log.told_s(id_of(each)) for each in there.channels}
     cut, at_s = Cut(), time.monotonic()
     there.wire.cut()
     # Whatever is not in the rows by now will not get there.
@@ -174,6 +178,16 @@ def _all_settled(there: Apart) -> bool:
 def _held(there: Apart) -> list[Row]:
     rows = there.watch.now.values()
     return [row for row in rows if row.state == "open" and row.owner.startswith("two:")]
+
+
+def _watched(there: Apart) -> bool:
+    """Whether host two holds every channel."""
+    held = {row.id for row in _held(there)}
+    return all(id_of(each) in held for each in there.channels)
+
+
+def _renders(there: Apart) -> bool:
+    return any(row.kind == "render" for row in _held(there))
 
 
 def _taken(there: Apart, row: Row) -> bool:
@@ -264,6 +278,8 @@ def main() -> int:
     parser.add_argument("--on", type=int, metavar="PID", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.on is not None:
+        # A client that was cut off in the midst of an answer is what is played here.
+        logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
         scene = SHORT if asked.short else Scene()
         counts = asyncio.run(play(scene, wire_of(asked.on), asked.keep, asked.seed))
         return 0 if show(f"two hosts, seed {asked.seed}", counts) else 1
@@ -276,7 +292,7 @@ def main() -> int:
             return subprocess.run([*command, *again, *more], cwd=REPOSITORY, check=False).returncode
     except NoNamespaces as error:
         print(error, file=sys.stderr)
-        return 3
+        return NO_HOSTS
 
 
 @contextlib.contextmanager

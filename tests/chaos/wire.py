@@ -95,9 +95,7 @@ def two_hosts() -> Iterator[Wire]:
 def why_no_namespaces() -> str:
     """Return why no network namespace can be made here; empty when one can."""
     if shutil.which("ip") is None:
-        return "`ip` (iproute2) is not on this machine"
-    if os.geteuid() != 0:
-        return "only root may make network namespaces"
+        return "iproute2 is not on this machine"
     name = f"{_PREFIX}-{os.getpid()}-try"
     tried = subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False)
     if tried.returncode != 0:
