@@ -73,7 +73,7 @@ class LeaseWatch:
         async with self._looking:
             try:
                 rows = [Row(*row) for row in await self.look()]
-            except (apsw.Error, asyncpg.PostgresError, OSError):
+            except (apsw.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
                 return
         at_s = time.time()
         for row in rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,67 +14,12 @@ from bus.ports import SilentMeter
 from store.errors import StorageFull
 from store.held_lease import HeldLease
 from store.lease_keeper import LeaseKeeper
-from store.leases import Beat, Lease, LeaseLost, LeasesAway, LeasesRefused, Want
+from store.leases import Lease, LeaseLost, LeasesAway, LeasesRefused, Want
 from tests.doubles.hand_timer import HandTimer
+from tests.doubles.leases import GOOD_S, Desk
 
-GOOD_S, BEAT_S = 15.0, 4.0
+BEAT_S = 4.0
 RESULT = {"made": True}
-
-
-class Desk:
-    """Implements `store.leases.Leases`: gives what a test has put there, and notes all."""
-
-    def __init__(self) -> None:
-        self.waiting: list[str] = []
-        self.tokens: dict[str, int] = {}
-        self.lost: list[str] = []
-        self.stop: list[str] = []
-        self.said: list[tuple[str, str]] = []
-        """(`done` or why it was given back, work) in their order."""
-        self.asked: list[int] = []
-        self.beats = 0
-        self.fails: dict[str, Exception] = {}
-        """What a request of this name meets."""
-        self.slow = asyncio.Event()
-        """Heartbeats are answered once it is set."""
-        self.slow.set()
-
-    async def acquire(self, want: Want) -> list[Lease]:
-        self.asked.append(want.capacity)
-        self._may("acquire")
-        taken, self.waiting = self.waiting[: want.capacity], self.waiting[want.capacity :]
-        return [self._lease(want, work_id) for work_id in taken]
-
-    async def heartbeat(self, held: Sequence[Lease]) -> Beat:
-        self.beats += 1
-        await self.slow.wait()
-        self._may("heartbeat")
-        kept = {lease.id: GOOD_S for lease in held if lease.id not in self.lost}
-        lost = tuple(lease.id for lease in held if lease.id in self.lost)
-        return Beat(kept=kept, lost=lost, stop=tuple(self.stop))
-
-    async def complete(self, lease: Lease, result: Mapping[str, Any]) -> None:
-        self._may("complete")
-        assert result == RESULT
-        self.said.append(("done", lease.id))
-
-    async def release(self, lease: Lease, reason: str) -> None:
-        self._may("release")
-        self.said.append((reason, lease.id))
-
-    def _lease(self, want: Want, work_id: str) -> Lease:
-        self.tokens[work_id] = self.tokens.get(work_id, 0) + 1
-        return Lease(
-            kind=want.kind,
-            id=work_id,
-            token=self.tokens[work_id],
-            good_for_s=GOOD_S,
-            tenant_id="acme",
-        )
-
-    def _may(self, name: str) -> None:
-        if name in self.fails:
-            raise self.fails[name]
 
 
 @dataclass
