@@ -72,6 +72,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # the librar
         await self._client.ensure(self._topics)
         self.consumer = self._client.member(self._group)
         await self._client.ask(self.consumer.start(), self._settings.connect_s)
+        await self._client.take_leave(self.consumer)
         self._settled.clear()
         self._unsettled_at_s = _now()
         self._join_until_s = _now() + self._settings.join_s
