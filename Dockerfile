@@ -9,7 +9,7 @@ COPY . .
 RUN uv sync --frozen --no-dev --extra cluster --no-editable
 
 FROM python:3.11.14-slim-bookworm
-RUN useradd --uid 10001 --create-home clipthat && install -d -o clipthat /data
+RUN useradd --uid 10001 --create-home clipthat && install -d -o clipthat -g clipthat /data
 COPY --from=build /app/.venv /app/.venv
 ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 CLIPTHAT_DATA_DIR=/data CLIPTHAT_WEB__HOST=0.0.0.0
 USER clipthat
@@ -17,7 +17,7 @@ VOLUME /data
 EXPOSE 8420
 # Stages have 13 s to return after SIGTERM; the runtime's own limit must be longer.
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8420/healthz', timeout=2)"]
 ENTRYPOINT ["clipthat"]
 CMD ["run"]

@@ -1,4 +1,4 @@
-"""The two ways of reading the log: as it comes, or folding whole sessions.
+"""The ways of reading the log: as it comes, record by record side by side, or folding sessions.
 
 Law: a record is committed only after its handler has returned or the record lies in the dead
 letters. What is not the record's fault (`Unavailable`, a bus that fails) stops the reader instead;
@@ -8,12 +8,14 @@ the supervisor starts it again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 from bus.errors import BusError, Fenced, MalformedEvent, Unavailable, UnknownEvent
 from bus.events import SessionStarted
+from bus.in_hand import InHand
 from bus.ports import Record, Subscription, TopicPartition
 from bus.rewind import Heads, SafePositions
 from bus.stage import Ctx
@@ -21,6 +23,7 @@ from bus.stage import Ctx
 log = logging.getLogger(__name__)
 
 Handle = Callable[[Sequence[Record]], Awaitable[None]]
+HandleOne = Callable[[Record], Awaitable[None]]
 
 _FETCH_S = 0.5
 """How long a fetch waits; a drain is noticed after it."""
@@ -97,6 +100,83 @@ async def _try(
             exc_info=failure,
         )
     return failure
+
+
+async def consume_each(
+    ctx: Ctx,
+    group: str,
+    topics: Sequence[str],
+    handle: HandleOne,
+    *,
+    in_hand_max: int,
+    retry_first_s: float = 0.2,
+) -> None:
+    """Read ahead and handle each record by itself, side by side, until `ctx.draining` is set.
+
+    So a record need not wait for those before it: handlers settle among themselves whose turn it
+    is (`bus/turns.py`). At most `in_hand_max` records are read and not done; a cursor moves up to
+    the oldest of them. A record that fails is tried three times, then goes to the dead letters.
+
+    Raises:
+        Unavailable: from a handler; what is in hand is dropped, and comes again.
+        BusError: the bus fails.
+    """
+    hand, progress = InHand(), asyncio.Event()
+    async with ctx.bus.subscribe(group, topics) as subscription:
+
+        async def serve(record: Record) -> None:
+            error = await _try(group, [record], lambda one: handle(one[0]), retry_first_s)
+            if error is not None:
+                await _reject(ctx, group, subscription, record, error, _TRIES)
+            hand.done(record)
+            progress.set()
+
+        try:
+            async with asyncio.TaskGroup() as crew:
+                while not ctx.draining.is_set():
+                    room = in_hand_max - len(hand)
+                    for record in await _more(group, subscription, room, progress):
+                        hand.take(record)
+                        crew.create_task(serve(record))
+                    await _commit_done(group, subscription, hand)
+        except BaseExceptionGroup as errors:
+            raise _weightiest(errors) from errors
+        await _commit_done(group, subscription, hand)
+
+
+async def _more(
+    group: str, subscription: Subscription, room: int, progress: asyncio.Event
+) -> list[Record]:
+    """Return the next records; none, after a while, when there is room for none."""
+    if room > 0:
+        try:
+            return await subscription.fetch(room, _FETCH_S)
+        except Fenced as fenced:
+            log.info("partitions moved", extra={"group": group, "reason": str(fenced)})
+            return []
+    progress.clear()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_FETCH_S):
+            await progress.wait()
+    return []
+
+
+async def _commit_done(group: str, subscription: Subscription, hand: InHand) -> None:
+    for place, offset in hand.due().items():
+        try:
+            await subscription.commit({place: offset})
+        except Fenced as fenced:
+            # Its new owner reads again what has not been committed.
+            log.info("partition moved", extra={"group": group, "reason": str(fenced)})
+            hand.forget(place)
+
+
+def _weightiest(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the error that the supervisor must hear of: first the one that blames no record."""
+    flat: list[BaseException] = []
+    for error in errors.exceptions:
+        flat.append(_weightiest(error) if isinstance(error, BaseExceptionGroup) else error)
+    return next((error for error in flat if isinstance(error, BusError | Unavailable)), flat[0])
 
 
 async def fold(

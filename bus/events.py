@@ -367,6 +367,25 @@ class MomentsSettled(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LiveLagged(Event):
+    """Features of a live session come late, for want of processors; replays should hold back.
+
+    Told again and again while it lasts. It stands among the moments, because that is where a
+    replay reads how far its readers have come.
+    """
+
+    TYPE: ClassVar[str] = "clipthat.live.lagged.v1"
+    TOPIC: ClassVar[str] = "moments"
+    IDENTITY: ClassVar[tuple[str, ...]] = ("session_id", "media_s", "over")
+
+    media_s: float
+    lag_s: float
+    """From a segment's being stored to its being opened."""
+    over: bool = False
+    """It has caught up."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ReactionLearned(Event):
     """How long this channel's chat takes to answer; holds for what is fed after it.
 
@@ -476,6 +495,8 @@ class ClipCut(Event):
     """JSON array of {text, start_s, end_s, confidence}; zero is the clip's exact start."""
     muted_s: float = 0.0
     """Seconds of the clip whose sound the platform has taken off."""
+    replay: bool = False
+    """Of a VOD or a file, which nobody is waiting for second by second: live ones go first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -550,6 +571,8 @@ class RenderQueued(Event):
     out_s: float
     title: str = ""
     words_key: str | None = None
+    replay: bool = False
+    """As the clip's: renders of live sessions go first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -636,6 +659,7 @@ EVENTS: tuple[type[Event], ...] = (
     FrameDescribed,
     MomentDetected,
     MomentsSettled,
+    LiveLagged,
     ReactionLearned,
     MomentPassed,
     MomentJoined,

@@ -52,6 +52,8 @@ class CutOrder:
     pieces: tuple[Piece, ...]
     words: tuple[Word, ...]
     """On the media clock."""
+    live: bool
+    """Somebody is waiting for it; cuts of replays go after it."""
 
 
 class SessionClipper:
@@ -255,7 +257,8 @@ class SessionClipper:
     def _order(self, plan: ClipPlanned, window: Window) -> CutOrder:
         pieces = self._timeline.pieces(window.start_s - _MEDIA_LEAD_S, window.end_s + 1.0)
         words = self._timeline.words(window.start_s, window.end_s)
-        return CutOrder(plan=plan, pieces=tuple(pieces), words=tuple(words))
+        live = self._started.kind == "live"
+        return CutOrder(plan=plan, pieces=tuple(pieces), words=tuple(words), live=live)
 
     def _clip_id(self, pick: Pick) -> str:
         seeds = ",".join(moment.event_id for moment in pick.moments)

@@ -31,6 +31,7 @@ from bus.events import (
 )
 from bus.ports import Record
 from bus.stage import Ctx
+from bus.turns import Turns
 from clipper.cut import Made, NeedsEarlier, make_cut
 from clipper.errors import CutFailed
 from clipper.material import Materials
@@ -64,7 +65,7 @@ class Clipper:
         self._settings = settings
         self._sessions: dict[str, SessionClipper] = {}
         self._cutting: dict[str, set[asyncio.Task[None]]] = {}
-        self._turns = asyncio.Semaphore(settings.cut.at_once)
+        self._turns = Turns(settings.cut.at_once)
         self._tries: dict[str, int] = {}
         """Cuts begun and not ended, by clip; kept when the stage is started again."""
 
@@ -121,7 +122,7 @@ class Clipper:
     async def _cut(self, ctx: Ctx, order: CutOrder) -> None:
         plan = order.plan
         done_key = clip_key(plan.tenant_id, plan.clip_id, "cut.json")
-        async with self._turns:
+        async with self._turns.turn(live=order.live):
             result = await self._told_before(done_key)
             if result is None:
                 started_s = asyncio.get_running_loop().time()
@@ -180,8 +181,7 @@ class Clipper:
         if made.words:
             words_key = clip_key(plan.tenant_id, plan.clip_id, "words.json")
             await self._objects.put(words_key, orjson.dumps([_word(each) for each in made.words]))
-        muted_s = seconds_muted(order.pieces, made.start_s, made.end_s)
-        return _clip_cut(plan, made, source_key, words_key, muted_s)
+        return _clip_cut(order, made, source_key, words_key)
 
     async def _write(self, order: CutOrder, materials: Materials, path: Path) -> Made:
         start_s, end_s = order.plan.start_s, order.plan.end_s
@@ -241,9 +241,8 @@ def _word(word: Word) -> dict[str, object]:
     }
 
 
-def _clip_cut(
-    plan: ClipPlanned, made: Made, source_key: str, words_key: str | None, muted_s: float
-) -> ClipCut:
+def _clip_cut(order: CutOrder, made: Made, source_key: str, words_key: str | None) -> ClipCut:
+    plan = order.plan
     return ClipCut(
         tenant_id=plan.tenant_id,
         channel_id=plan.channel_id,
@@ -262,7 +261,8 @@ def _clip_cut(
         has_audio=made.has_audio,
         title=plan.title,
         words_key=words_key,
-        muted_s=muted_s,
+        muted_s=seconds_muted(order.pieces, made.start_s, made.end_s),
+        replay=not order.live,
     )
 
 

@@ -64,6 +64,8 @@ class _Floor:
         self._ctx = ctx
         self._make_host = make_host
         self._hosts: dict[str, DetectorHost] = {}
+        self._forced: dict[str, int] = {}
+        """What has been counted of each host's `forced`."""
 
     def open_sessions(self) -> Collection[str]:
         """Return the sessions that a restart would have to read again."""
@@ -76,6 +78,7 @@ class _Floor:
             outcomes += self._feed(record.event)
         if outcomes:
             await self._ctx.bus.publish(outcomes)
+        self._count_forced()
         self._close_done()
         self._measure(outcomes)
 
@@ -86,11 +89,17 @@ class _Floor:
         known = self._hosts.get(event.session_id)
         return [] if known is None else known.feed(event)
 
+    def _count_forced(self) -> None:
+        for session_id, host in self._hosts.items():
+            more = host.forced - self._forced.get(session_id, 0)
+            if more:
+                self._forced[session_id] = host.forced
+                self._ctx.meter.count("clipthat_detectors_forced_total", more)
+
     def _close_done(self) -> None:
         for session_id in [key for key, host in self._hosts.items() if host.done]:
-            forced = self._hosts.pop(session_id).forced
-            if forced:
-                self._ctx.meter.count("clipthat_detectors_forced_total", forced)
+            del self._hosts[session_id]
+            self._forced.pop(session_id, None)
 
     def _measure(self, outcomes: Sequence[Outcome]) -> None:
         self._ctx.meter.gauge("clipthat_detectors_open_sessions", len(self._hosts))

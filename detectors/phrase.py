@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from bus.ports import Meter
+from bus.turns import Turns
 from detectors.errors import SpotterFailed
 from detectors.listener import Listener, check_phrases
 from detectors.settings import PhraseSettings
@@ -52,7 +53,7 @@ class _Worker:
         self._settings = settings
         self._process: multiprocessing.process.BaseProcess | None = None
         self._line: Connection | None = None
-        self.turn = asyncio.Lock()
+        self.turns = Turns(1)
         self.idle: asyncio.TimerHandle | None = None
 
     @property
@@ -136,7 +137,9 @@ class PhraseSpotter:
             await asyncio.to_thread(worker.stop)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def hear(self, session_id: str, pieces: Sequence[Piece]) -> list[Hit]:
+    async def hear(
+        self, session_id: str, pieces: Sequence[Piece], *, live: bool = True
+    ) -> list[Hit]:
         """Return the phrases heard by the end of these pieces; empty when the spotter failed."""
         if not self._settings.enabled or not pieces:
             return []
@@ -145,7 +148,7 @@ class PhraseSpotter:
                 self._meter.count("clipthat_phrase_refused_total")
                 return []
             self._sessions.add(session_id)
-        hits = await self._ask(session_id, pieces)
+        hits = await self._ask(session_id, pieces, live=live)
         if hits:
             self._meter.count("clipthat_phrase_hits_total", len(hits))
         return hits
@@ -155,15 +158,17 @@ class PhraseSpotter:
         if session_id in self._sessions:
             self._sessions.discard(session_id)
             if self._worker_of(session_id).is_running:
-                await self._ask(session_id, None)
+                await self._ask(session_id, None, live=True)
 
     def _worker_of(self, session_id: str) -> _Worker:
         return self._workers[zlib.crc32(session_id.encode()) % len(self._workers)]
 
-    async def _ask(self, session_id: str, pieces: Sequence[Piece] | None) -> list[Hit]:
+    async def _ask(
+        self, session_id: str, pieces: Sequence[Piece] | None, *, live: bool
+    ) -> list[Hit]:
         worker = self._worker_of(session_id)
         loop = asyncio.get_running_loop()
-        async with worker.turn:
+        async with worker.turns.turn(live=live):
             if worker.idle is not None:
                 worker.idle.cancel()
             try:
@@ -176,5 +181,5 @@ class PhraseSpotter:
                 worker.idle = loop.call_later(self._settings.idle_s, self._stop_idle, worker)
 
     def _stop_idle(self, worker: _Worker) -> None:
-        if not worker.turn.locked():
+        if worker.turns.is_free:
             worker.stop()

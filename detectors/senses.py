@@ -1,7 +1,7 @@
 """The stage that opens segments: `segments` in, `features` out.
 
-Law: sessions go on side by side, each in order; a cursor moves only past what has been
-published. What a restart forgets is heard again from the ring.
+Law: sessions go on side by side, each in order, live ones before replays; a cursor moves only past
+what has been published. What a restart forgets is heard again from the ring.
 """
 
 from __future__ import annotations
@@ -12,24 +12,28 @@ import random
 import time
 import uuid
 from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from bus.errors import Fenced, Unavailable
 from bus.events import (
+    ChannelDegraded,
     Event,
     SegmentMissing,
     SegmentStored,
     SessionEnded,
     SessionStarted,
 )
+from bus.in_hand import InHand
 from bus.ports import Record, Subscription
 from bus.stage import Ctx
-from detectors.in_hand import InHand
+from bus.turns import Turns
 from detectors.phrase import PhraseSpotter
-from detectors.sensing import Sensing, Tools, gap
+from detectors.sensing import Sensing, Tools
 from detectors.settings import SensesSettings
-from detectors.turns import Turns
+from detectors.shed import CAUGHT_UP, OVERLOADED, Told
+from detectors.telling import gap
 from store.objects import Objects
 
 _LOG = logging.getLogger(__name__)
@@ -48,14 +52,33 @@ class _Session:
     senses: Sensing | None = None
     records: deque[Record] = field(default_factory=deque)
     is_busy: bool = False
+    newest_s: float = 0.0
+    """Media time up to which segments are known."""
+
+    def lag_s(self, record: Record, now_s: float) -> float:
+        """Return how far a segment is behind: by its age, and by the media known after it.
+
+        Each alone may be wrong: the age where clocks differ or a machine has slept, the media
+        where a stream begins with what its playlist lists already.
+        """
+        after_s = self.newest_s - _end_s(record.event)
+        return max(0.0, min(now_s - record.published_at_s, after_s))
 
 
 class Senses:
     """Stage `senses`: each segment becomes its features."""
 
-    def __init__(self, objects: Objects, settings: SensesSettings | None = None) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        settings: SensesSettings | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`clock` tells Unix seconds, as records tell when they were published."""
         self._objects = objects
         self._settings = settings or SensesSettings()
+        self._clock = clock
 
     @property
     def name(self) -> str:
@@ -77,7 +100,7 @@ class Senses:
                     self._objects, settings, ctx.meter, spotter, Turns(settings.threads), threads
                 )
                 while not ctx.draining.is_set():
-                    await _Shift(ctx, tools).work()
+                    await _Shift(ctx, tools, self._clock).work()
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
 
@@ -85,14 +108,16 @@ class Senses:
 class _Shift:
     """The time between joining the consumer group and leaving or losing it."""
 
-    def __init__(self, ctx: Ctx, tools: Tools) -> None:
+    def __init__(self, ctx: Ctx, tools: Tools, clock: Callable[[], float]) -> None:
         self._ctx = ctx
+        self._clock = clock
         self._tools = tools
         self._settings = tools.settings
         self._in_hand = InHand()
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._started: OrderedDict[str, SessionStarted] = OrderedDict()
         self._ended: dict[str, float] = {}
+        self._overloaded: set[str] = set()
         self._news = asyncio.Event()
         self._progress = asyncio.Event()
 
@@ -123,7 +148,7 @@ class _Shift:
                     self._in_hand.take(record)
                     self._give(record, segments, crew)
                 await self._commit(segments)
-                self._tools.meter.gauge("clipthat_senses_in_hand", len(self._in_hand))
+                self._measure()
                 await self._forget_finished()
         await self._commit(segments)
 
@@ -144,6 +169,7 @@ class _Shift:
         session = self._sessions.setdefault(record.event.session_id, _Session())
         self._sessions.move_to_end(record.event.session_id)
         session.records.append(record)
+        session.newest_s = max(session.newest_s, _end_s(record.event))
         if not session.is_busy:
             session.is_busy = True
             crew.create_task(self._serve(record.event.session_id, session, segments))
@@ -166,13 +192,18 @@ class _Shift:
         segment = record.event
         assert isinstance(segment, (SegmentStored, SegmentMissing))
         if session.senses is None:
-            session.senses = Sensing(self._tools, await self._start_of(session_id))
+            started = await self._start_of(session_id)
+            overloaded = session_id in self._overloaded
+            session.senses = Sensing(self._tools, started, overloaded=overloaded)
+        now_s = self._clock()
+        told = session.senses.shed.see(segment, session.lag_s(record, now_s), now_s)
+        _log(told)
         events = await self._try(session.senses, segment, record, segments)
-        await self._ctx.bus.publish(events)
+        await self._ctx.bus.publish([*events, *told])
         session.senses.moved_to(segment)
         self._tools.meter.observe(
             "clipthat_senses_delay_seconds",
-            max(0.0, time.time() - record.published_at_s),
+            max(0.0, self._clock() - record.published_at_s),
             mode=session.senses.mode,
         )
 
@@ -229,8 +260,22 @@ class _Shift:
             while len(self._started) > _STARTED_MAX:
                 oldest, _ = self._started.popitem(last=False)
                 self._ended.pop(oldest, None)
+                self._overloaded.discard(oldest)
         elif isinstance(event, SessionEnded):
             self._ended[event.session_id] = event.media_s
+        elif isinstance(event, ChannelDegraded) and event.reason == OVERLOADED:
+            self._overloaded.add(event.session_id)
+        elif isinstance(event, ChannelDegraded) and event.reason == CAUGHT_UP:
+            self._overloaded.discard(event.session_id)
+
+    def _measure(self) -> None:
+        now_s, lag_s = self._clock(), 0.0
+        for session_id, session in self._sessions.items():
+            started = self._started.get(session_id)
+            if session.records and (started is None or started.kind == "live"):
+                lag_s = max(lag_s, session.lag_s(session.records[0], now_s))
+        self._tools.meter.gauge("clipthat_live_lag_seconds", lag_s)
+        self._tools.meter.gauge("clipthat_senses_in_hand", len(self._in_hand))
 
     async def _forget_finished(self) -> None:
         idle = [
@@ -244,4 +289,22 @@ class _Shift:
             heard_s = 0.0 if session.senses is None else session.senses.end_s
             if place < surplus or (end_s is not None and heard_s >= end_s - _END_SLACK_S):
                 del self._sessions[session_id]
-                await self._tools.spotter.forget(session_id)
+                await self._forget(session_id, session)
+
+    async def _forget(self, session_id: str, session: _Session) -> None:
+        if session.senses is not None:
+            told = session.senses.end()
+            _log(told)
+            await self._ctx.bus.publish(told)
+        await self._tools.spotter.forget(session_id)
+
+
+def _end_s(event: Event) -> float:
+    return event.end_s if isinstance(event, SegmentStored | SegmentMissing) else 0.0
+
+
+def _log(told: Sequence[Told]) -> None:
+    for each in told:
+        if isinstance(each, ChannelDegraded):
+            extra = {"session": each.session_id, "reason": each.reason, "detail": each.detail}
+            _LOG.warning("live is too much for this machine", extra=extra)

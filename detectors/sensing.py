@@ -11,34 +11,32 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar, TypeVarTuple
+from typing import TypeVar, TypeVarTuple
 
 from bus.events import (
     Event,
     FrameDescribed,
-    LoudnessMeasured,
     SegmentMissing,
     SegmentStored,
     SessionStarted,
-    SpeechHeard,
     Word,
 )
 from bus.ports import Meter
+from bus.turns import Turns
 from detectors.ear import Ear, Heard, Seen, SegmentBytes, see
-from detectors.hops import Hops
 from detectors.phrase import PhraseSpotter
 from detectors.picture import frame_is_due
 from detectors.settings import SensesSettings
-from detectors.sound import HOP_S, Hit, Piece
+from detectors.shed import Shed, Told, What
+from detectors.sound import Hit, Piece
 from detectors.subtitle_words import SubtitleWords, parse_words
-from detectors.turns import Turns
+from detectors.telling import gap, hit_words, loudness, speech
 from store.errors import ObjectMissing
 from store.keys import frame_key, ring_key
 from store.objects import Objects
 
 _LOG = logging.getLogger(__name__)
 
-Engine = Literal["phrase_spotter", "subtitles", "whisper"]
 _FRAME_TRIES = 5
 """A segment may come without a key frame; one of the next will have one, or there is no picture."""
 _Answer = TypeVar("_Answer")
@@ -57,10 +55,33 @@ class Tools:
     threads: Executor
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A segment's bytes."""
+
+    body: bytes
+    init: bytes | None
+    before: bytes | None
+    """The segment before it, with its init section; wanted after a restart only."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """What opening a segment gives."""
+
+    earlier: tuple[Piece, ...] = ()
+    heard: Heard | None = None
+    """None: it is muted."""
+    seen: Seen | None = None
+
+
 class Sensing:
     """The senses of one session; segments are given in order, one at a time."""
 
-    def __init__(self, tools: Tools, started: SessionStarted | None) -> None:
+    def __init__(
+        self, tools: Tools, started: SessionStarted | None, *, overloaded: bool = False
+    ) -> None:
+        """`overloaded`: as for `Shed`."""
         self._tools = tools
         self._ear = Ear(tools.settings)
         self._is_live = started is None or started.kind == "live"
@@ -68,7 +89,11 @@ class Sensing:
         self._words_zero_s = 0.0 if started is None else started.vod_start_s
         self._words: SubtitleWords | None = None
         self._init: tuple[str, bytes] | None = None
+        self._last: SegmentStored | SegmentMissing | None = None
         self._frame_tries = 0
+        self._is_searched = False
+        self.shed = Shed(tools.settings.shed, live=self._is_live, overloaded=overloaded)
+        """What is left out while the machine cannot keep up."""
         self.mode = "live" if self._is_live else "replay"
         """For metrics."""
         self.end_s = 0.0
@@ -83,35 +108,36 @@ class Sensing:
         if isinstance(segment, SegmentMissing):
             self._count("missing")
             return [gap(segment)]
-        media = await self._read(segment)
-        if media is None:
-            events: list[Event] = []
-            words = await self._subtitles(segment)
-            loudness = gap(segment)
-        elif segment.muted:
-            # The ear hears nothing of it, so that its silence changes no measure of what is usual.
-            events = await self._frames(segment, await self._look(media))
-            words = await self._subtitles(segment)
-            loudness = gap(segment)
-            self._count("muted")
-        else:
-            await self._warm(media)
-            heard, seen = await self._open(media)
-            hits = await self._spot(segment, heard.pieces)
-            events = await self._frames(segment, seen)
-            if hits:
-                events.append(_speech(segment, "phrase_spotter", _hit_words(hits)))
-            words = await self._subtitles(segment)
-            loudness = _loudness(segment, heard.hops)
+        if self.shed.leaves_out("segments"):
+            self._leave_out("segments", segment)
+            self._count("shed")
+            return [gap(segment)]
+        read = await self._read(segment)
+        events: list[Event] = []
+        measured = gap(segment)
+        if read is not None:
+            found = await self._open(segment, read)
+            events = await self._frames(segment, found.seen)
+            if found.heard is not None:
+                hits = await self._spot(segment, found.earlier, found.heard.pieces)
+                if hits:
+                    events.append(speech(segment, "phrase_spotter", hit_words(hits)))
+                measured = loudness(segment, found.heard.hops)
+        words = await self._subtitles(segment)
         if words:
-            events.append(_speech(segment, "subtitles", words))
-        return [*events, loudness]
+            events.append(speech(segment, "subtitles", words))
+        return [*events, measured]
 
     def moved_to(self, segment: SegmentStored | SegmentMissing) -> None:
         """Note that the segment's features have been published."""
         self.end_s = max(self.end_s, segment.end_s)
+        self._last = segment
 
-    async def _read(self, segment: SegmentStored) -> SegmentBytes | None:
+    def end(self) -> list[Told]:
+        """Return what is left to be told when no more segments will come."""
+        return [] if self._last is None else self.shed.end(self._last)
+
+    async def _read(self, segment: SegmentStored) -> _Read | None:
         if segment.object_key is None:
             self._count("no_object")
             return None
@@ -125,7 +151,7 @@ class Sensing:
                 extra={"session": segment.session_id, "segment": segment.object_key},
             )
             return None
-        return await self._in_thread(SegmentBytes, segment, body, init)
+        return _Read(body, init, await self._before(segment, init))
 
     async def _init_section(self, key: str | None) -> bytes | None:
         if key is None:
@@ -138,30 +164,39 @@ class Sensing:
         async with asyncio.timeout(self._tools.settings.object_timeout_s):
             return await self._tools.objects.get(key)
 
-    async def _warm(self, media: SegmentBytes) -> None:
-        """After a restart, hear the segment before this one, so that nothing sounds cut off."""
-        segment = media.segment
+    async def _before(self, segment: SegmentStored, init: bytes | None) -> bytes | None:
+        """Return the segment before the first one of a restart, so that nothing sounds cut off."""
         key = segment.object_key
-        if not self._ear.is_fresh or segment.seq <= 0 or key is None:
-            return
+        if not self._ear.is_fresh or segment.muted or segment.seq <= 0 or key is None:
+            return None
         suffix = key.rpartition(".")[2]
         names = (segment.tenant_id, segment.session_id, segment.epoch)
         if key != ring_key(*names, segment.seq, suffix):
-            return
+            return None
         try:
-            before = await self._get(ring_key(*names, segment.seq - 1, suffix))
+            body = await self._get(ring_key(*names, segment.seq - 1, suffix))
         except ObjectMissing:
-            return
-        init = None if self._init is None else self._init[1]
-        body = before if init is None else init + before
-        pieces = await self._in_thread(self._ear.warm, media, body)
-        await self._tools.spotter.hear(segment.session_id, pieces)
+            return None
+        return body if init is None else init + body
 
-    async def _open(self, media: SegmentBytes) -> tuple[Heard, Seen | None]:
-        segment = media.segment
+    async def _open(self, segment: SegmentStored, read: _Read) -> _Found:
+        """Hear and look, in one turn: what has begun is not held up by who came later."""
+        found = _Found()
         async with self._tools.turns.turn(live=self._is_live):
-            heard = await self._in_thread(self._ear.hear, media)
-        seen = await self._look(media)
+            media = await self._in_thread(SegmentBytes, segment, read.body, read.init)
+            if not segment.muted:
+                if read.before is not None:
+                    found.earlier = await self._in_thread(self._ear.warm, media, read.before)
+                found.heard = await self._in_thread(self._ear.hear, media)
+            found.seen = await self._look(media)
+        self._count_heard(segment, found.heard)
+        return found
+
+    def _count_heard(self, segment: SegmentStored, heard: Heard | None) -> None:
+        """Count; the ear hears nothing of a muted segment, whose silence is no usual sound."""
+        if heard is None:
+            self._count("muted")
+            return
         if heard.packet_errors:
             self._tools.meter.count("clipthat_senses_packet_errors_total", heard.packet_errors)
         self._count(heard.problem or "heard")
@@ -170,7 +205,6 @@ class Sensing:
                 "segment cannot be decoded",
                 extra={"session": segment.session_id, "epoch": segment.epoch, "seq": segment.seq},
             )
-        return heard, seen
 
     async def _look(self, media: SegmentBytes) -> Seen | None:
         """Return the segment's picture, when one is due."""
@@ -179,8 +213,11 @@ class Sensing:
             self._frame_tries = _FRAME_TRIES
         if self._frame_tries == 0:
             return None
-        async with self._tools.turns.turn(live=self._is_live):
-            seen = await self._in_thread(see, media, settings)
+        if self.shed.leaves_out("frames"):
+            self._frame_tries = 0
+            self._leave_out("frames", segment)
+            return None
+        seen = await self._in_thread(see, media, settings)
         self._frame_tries = 0 if seen is not None else self._frame_tries - 1
         return seen
 
@@ -188,8 +225,22 @@ class Sensing:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._tools.threads, work, *args)
 
-    async def _spot(self, segment: SegmentStored, pieces: tuple[Piece, ...]) -> list[Hit]:
-        return await self._tools.spotter.hear(segment.session_id, pieces)
+    async def _spot(
+        self, segment: SegmentStored, earlier: tuple[Piece, ...], pieces: tuple[Piece, ...]
+    ) -> list[Hit]:
+        """Return the phrases in `pieces`; those in `earlier` have been told before a restart."""
+        spotter, session_id = self._tools.spotter, segment.session_id
+        if not self.shed.leaves_out("phrases"):
+            self._is_searched = True
+            await spotter.hear(session_id, earlier, live=self._is_live)
+            return await spotter.hear(session_id, pieces, live=self._is_live)
+        if pieces and self._tools.settings.phrase.enabled:
+            self._leave_out("phrases", segment)
+        if self._is_searched:
+            # What comes later must not be joined to a voice whose middle has not been heard.
+            self._is_searched = False
+            await spotter.forget(session_id)
+        return []
 
     async def _frames(self, segment: SegmentStored, seen: Seen | None) -> list[Event]:
         if seen is None:
@@ -233,71 +284,9 @@ class Sensing:
             _LOG.warning("subtitle words cannot be read", extra={"key": key, "why": str(error)})
             return SubtitleWords(())
 
+    def _leave_out(self, what: What, segment: SegmentStored) -> None:
+        self.shed.left_out(what, segment)
+        self._tools.meter.count("clipthat_shed_total", what=what, kind=self.mode)
+
     def _count(self, outcome: str) -> None:
         self._tools.meter.count("clipthat_senses_segments_total", outcome=outcome)
-
-
-def gap(segment: SegmentStored | SegmentMissing) -> LoudnessMeasured:
-    """Return the measure of a segment that cannot be heard."""
-    return LoudnessMeasured(
-        tenant_id=segment.tenant_id,
-        channel_id=segment.channel_id,
-        session_id=segment.session_id,
-        epoch=segment.epoch,
-        seq=segment.seq,
-        media_s=segment.media_s,
-        duration_s=segment.duration_s,
-        hop_s=HOP_S,
-        gap=True,
-    )
-
-
-def _loudness(segment: SegmentStored, hops: Hops | None) -> LoudnessMeasured:
-    if hops is None:
-        return gap(segment)
-    return LoudnessMeasured(
-        tenant_id=segment.tenant_id,
-        channel_id=segment.channel_id,
-        session_id=segment.session_id,
-        epoch=segment.epoch,
-        seq=segment.seq,
-        media_s=segment.media_s,
-        duration_s=segment.duration_s,
-        hop_s=HOP_S,
-        rms_db=hops.rms_db,
-        voice=hops.voice,
-    )
-
-
-def _speech(segment: SegmentStored, engine: Engine, words: tuple[Word, ...]) -> SpeechHeard:
-    return SpeechHeard(
-        tenant_id=segment.tenant_id,
-        channel_id=segment.channel_id,
-        session_id=segment.session_id,
-        epoch=segment.epoch,
-        seq=segment.seq,
-        media_s=segment.media_s,
-        duration_s=segment.duration_s,
-        words=words,
-        engine=engine,
-    )
-
-
-def _hit_words(hits: list[Hit]) -> tuple[Word, ...]:
-    """Share each hit's time among the words of its phrase by their length."""
-    words: list[Word] = []
-    for hit in hits:
-        texts = hit.phrase.split()
-        at_s, letters = hit.start_s, sum(map(len, texts))
-        for text in texts:
-            end_s = at_s + (hit.end_s - hit.start_s) * len(text) / letters
-            words.append(
-                Word(
-                    text=text,
-                    start_s=round(at_s, 3),
-                    end_s=round(end_s, 3),
-                    confidence=hit.confidence,
-                )
-            )
-            at_s = end_s
-    return tuple(words)

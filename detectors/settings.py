@@ -256,13 +256,31 @@ class PhraseSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ShedSettings:
+    """What a live session leaves out when it falls behind; a replay waits instead."""
+
+    pressed_after_s: float = 20.0
+    """A live session this far behind: replays are read only `ingest.ahead_pressed_s` ahead."""
+    tell_every_s: float = 20.0
+    """How often that is told again while it lasts."""
+    frames_after_s: float = 60.0
+    """Further behind than this, no frames are kept."""
+    phrases_after_s: float = 120.0
+    """Further behind than this, nothing is searched for spoken phrases, the dearest sense."""
+    segments_after_s: float = 300.0
+    """A segment that has waited longer is told as a gap; the ring lets go of it at that age too."""
+    back_share: float = 0.5
+    """What is left out comes back once the lag has fallen to this share of where it began."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SensesSettings:
     """How segments become features."""
 
     threads: int = 2
     """Segments that are opened at the same time."""
-    in_hand_max: int = 512
-    """Segments fetched and not yet done, all sessions together."""
+    in_hand_max: int = 4096
+    """Segments known and not yet opened, all sessions together; live ones among them go first."""
     frame_every_s: float = 30.0
     """A frame of the picture is kept this often."""
     frame_width_max: int = 640
@@ -278,3 +296,6 @@ class SensesSettings:
     known_session_timeout_s: float = 10.0
     """How long a segment waits for its session's start to be read from the bus."""
     phrase: PhraseSettings = field(default_factory=PhraseSettings)
+    """The phrase spotter."""
+    shed: ShedSettings = field(default_factory=ShedSettings)
+    """What is left out when it cannot keep up."""

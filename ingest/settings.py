@@ -19,6 +19,10 @@ class IngestSettings:
     """Bytes that the ring of one session may take."""
     ahead_s: float = 120.0
     """A replay stays at most this far ahead of what the detectors have settled."""
+    ahead_pressed_s: float = 15.0
+    """The same while a live session is behind; longer than a segment, so that it still goes on."""
+    pressed_believed_s: float = 60.0
+    """A live session that was said to be behind is taken to be so for this long."""
     batch_segments: int = 32
     """Segments of a replay that are published together at the most."""
     playlist_bytes_max: int = 8_000_000
@@ -60,5 +64,7 @@ class IngestSettings:
     A broadcast that Twitch names may be away for `twitch.flap_s`."""
     vod_outage_s: float = 90.0
     """A VOD's origin may be away this long; then the watch stops, and can be resumed."""
+    channels_max: int = 50
+    """Channels that one process of the ingest role takes at most, live or waited for."""
     history_quiet_s: float = 0.3
     """The session's own events are read until none came for this long."""

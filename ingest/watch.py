@@ -128,7 +128,8 @@ class Watch:
             if info.kind == "live":
                 await self._watch(ctx, past, writer, None)
             else:
-                async with pace_of(ctx.bus, self.session_id) as pace:
+                how = (self._settings, self._clock, ctx.meter)
+                async with pace_of(ctx.bus, self.session_id, *how) as pace:
                     await self._watch(ctx, past, writer, pace)
 
     async def end_lost(self, ctx: Ctx) -> bool:
@@ -284,7 +285,10 @@ class Watch:
         self, ctx: Ctx, media_s: float, past: SessionLog, writer: SessionWriter, pace: Pace | None
     ) -> bool:
         """Hold a replay back until its readers have come near; return False to stop instead."""
-        while pace is not None and media_s > pace.settled_s + self._settings.ahead_s:
+        if pace is None:
+            return True
+        await pace.look()
+        while not pace.allows(media_s):
             await writer.flush()
             if self._must_stop(ctx, past):
                 return False

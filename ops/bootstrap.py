@@ -43,6 +43,7 @@ from store.state.state import State
 from store.state.watchlist import Listed
 from web.app import make_app, make_monitor_app
 from web.connect import TwitchAccess
+from web.control import ControlAccess
 from web.health import Health
 from web.stage import Web
 
@@ -76,9 +77,7 @@ async def open_parts(settings: Settings, folder: Path) -> AsyncIterator[Parts]:
     async with AsyncExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            objects = open_objects(
-                settings.objects_url or (folder / "objects").as_uri(), settings.objects
-            )
+            objects = open_store(settings, folder)
             bus = await stack.enter_async_context(_open_bus(settings, folder, meter))
             fetcher = await stack.enter_async_context(Fetcher(settings.fetch))
             irc = IrcHubs(settings.chat.irc, meter=meter)
@@ -109,6 +108,17 @@ def _open_bus(
             " pip install 'clipthat[cluster]'"
         ) from error
     return KafkaBus.open(folder / "outbox", settings.kafka, meter=meter)
+
+
+def open_store(settings: Settings, folder: Path) -> Objects:
+    """Return the objects that the settings name; else those in the folder.
+
+    Raises:
+        StoreError: they cannot be opened, and why.
+    """
+    return open_objects(
+        settings.objects_url or (folder.resolve() / "objects").as_uri(), settings.objects
+    )
 
 
 @asynccontextmanager
@@ -181,10 +191,12 @@ def web_stage(
     health: Callable[[], Health],
     twitch: TwitchAccess | None = None,
     fixed: Callable[[], Sequence[Listed]] = list,
+    control: ControlAccess | None = None,
 ) -> Web:
     """Return the stage that serves the pages; with `twitch`, channels can be added there too.
 
-    `fixed` tells how the channels stand that are watched whatever is added.
+    `fixed` tells how the channels stand that are watched whatever is added. `control`: what workers
+    on other machines ask; none is let in without.
     """
     settings = parts.settings
     app = make_app(
@@ -198,6 +210,7 @@ def web_stage(
         twitch=twitch,
         read_place=None if twitch is None else read_place,
         fixed=fixed,
+        control=control,
     )
     return Web(app, settings.web)
 

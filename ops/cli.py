@@ -179,6 +179,28 @@ def run(
 
 
 @app.command()
+def render(
+    once: Annotated[
+        bool, typer.Option("--once", help="Make one output that waits, hand it in, and end.")
+    ] = False,
+    as_json: AsJson = False,
+    sets: Set = None,
+    config: Config = None,
+    verbose: Verbose = False,
+) -> None:
+    """Make one finished output for the control role: a job for a container that is paid by use.
+
+    Needs control.url and control.secret, and the cluster's objects (objects_url). Ends
+    with 0 when an output is handed in, also one that says why it cannot be made; 3 when none waits;
+    1 when it was not done, and another worker may do it.
+    """
+    options = Options(sets=sets or [], config=config, verbose=verbose, as_json=as_json)
+    from ops.commands.render import render_command
+
+    raise typer.Exit(render_command(once, options))
+
+
+@app.command()
 def replay(
     features: Annotated[
         Path, typer.Argument(help="features.jsonl.gz of a session, or the folder it lies in.")

@@ -9,16 +9,12 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from ops.kafka_metrics import KAFKA_METRICS
+from ops.lease_metrics import LEASE_METRICS
+from ops.load_metrics import LOAD_METRICS
 from ops.metric import Metric
+from ops.worker_metrics import WORKER_METRICS
 
 METRICS: tuple[Metric, ...] = (
-    Metric(
-        "clipthat_role",
-        "gauge",
-        ("role",),
-        "1 for each role of this process; `all` where one process does everything.",
-        "Summed over all processes by role: one that is zero is done by nobody.",
-    ),
     Metric(
         "clipthat_stage_restarts_total",
         "counter",
@@ -60,6 +56,20 @@ METRICS: tuple[Metric, ...] = (
         ("group", "topic"),
         "Records put into the dead letters.",
         "As for bus_rejected_total; a rise after a release means that an event's form has changed.",
+    ),
+    Metric(
+        "clipthat_bus_lag_messages",
+        "gauge",
+        ("group",),
+        "Records that a reader has not committed.",
+        "See bus_lag_seconds: a number by itself says little.",
+    ),
+    Metric(
+        "clipthat_bus_lag_seconds",
+        "gauge",
+        ("group",),
+        "Age of the oldest record that a reader has not committed.",
+        "Growing: too few workers of that role, or one record holds them up; read their log.",
     ),
     Metric(
         "clipthat_bus_trimmed_total",
@@ -295,6 +305,7 @@ METRICS: tuple[Metric, ...] = (
         "Time from a stored segment to its features.",
         "live above a few seconds: senses are overloaded.",
     ),
+    *LOAD_METRICS,
     Metric(
         "clipthat_detectors_forced_total",
         "counter",
@@ -436,6 +447,8 @@ METRICS: tuple[Metric, ...] = (
         "Time to answer a request.",
         "Above a second: the database is locked, or the disk is slow.",
     ),
+    *LEASE_METRICS,
+    *WORKER_METRICS,
 )
 
 _BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)

@@ -29,8 +29,12 @@ from ingest.file_settings import FileSettings
 from ingest.settings import IngestSettings
 from ops.errors import SettingsError
 from ops.logs import LogSettings
+from ops.preemption_settings import PreemptionSettings
 from ops.supervisor import SupervisorSettings
 from render.settings import RenderSettings
+from store.control_settings import ControlSettings
+from store.lease_settings import LeaseSettings
+from store.leases import Pool
 from store.settings import FetchSettings, ObjectsSettings
 from store.twitch.settings import TwitchSettings
 from web.settings import WebSettings
@@ -38,7 +42,13 @@ from web.settings import WebSettings
 ENVIRONMENT_PREFIX = "CLIPTHAT_"
 FILE_NAME = "clipthat.toml"
 SECRETS = frozenset(
-    {"database_url", "kafka.sasl_password", "twitch.client_secret", "twitch.token_keys"}
+    {
+        "control.secret",
+        "database_url",
+        "kafka.sasl_password",
+        "twitch.client_secret",
+        "twitch.token_keys",
+    }
 )
 """Settings whose values are never shown."""
 
@@ -55,6 +65,17 @@ class ChannelSettings:
     """What the pages call it; the address when empty."""
     chat: str = ""
     """Where its chat comes from: a file, `irc`, or an `irc://` address; none when empty."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerSettings:
+    """What a process of the ingest or render role tells the control role of itself."""
+
+    pool: Pool = "cpu"
+    """What this machine is: `cpu`, `gpu`, or `dedicated`, which takes what no GPU has taken."""
+    name: str = ""
+    """What it is called in logs and on pages; the machine's own name when empty. Each process adds
+    something of its own, so that no two are the same."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,6 +124,14 @@ class Settings:
     """The pages."""
     twitch: TwitchSettings = field(default_factory=TwitchSettings)
     """Twitch: how channels are found, and what the app may do there."""
+    control: ControlSettings = field(default_factory=ControlSettings)
+    """How workers on other machines reach the control role, and are let in."""
+    leases: LeaseSettings = field(default_factory=LeaseSettings)
+    """How work is handed to workers, and taken over from those that die."""
+    worker: WorkerSettings = field(default_factory=WorkerSettings)
+    """What a worker is."""
+    preemption: PreemptionSettings = field(default_factory=PreemptionSettings)
+    """How a machine hears that it is about to be taken away."""
 
 
 @dataclass(frozen=True, slots=True)

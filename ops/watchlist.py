@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from bus.events import stable_id
 from bus.stage import Ctx
 from ingest.errors import SourceUnusable
 from ingest.twitch.names import TwitchChannel, TwitchVideo, is_login, read_twitch
-from ops.channels import LOOK_EVERY_S, ChannelWatch, Hints, KeepWatching, NoHints
-from ops.supervisor import Supervisor, SupervisorSettings
+from ops.channel_run import ChannelRun, MakeWatch
+from ops.channels import LOOK_EVERY_S, Hints, NoHints
+from ops.supervisor import SupervisorSettings
 from store.state.errors import StateUnavailable
 from store.state.watchlist import Listed, Place, PlaceRefused, Watchlist
 
@@ -29,19 +29,6 @@ RECONCILE_S = 1.0
 
 TEXT_CHARS_MAX = 2_000
 """No channel's address is longer."""
-
-MakeWatch = Callable[[Place, asyncio.Event], Awaitable[ChannelWatch]]
-"""Makes a watch of a place; the event ends its session as stopped by a person."""
-
-
-@dataclass(slots=True)
-class _Running:
-    place: Place
-    keep: KeepWatching
-    supervisor: Supervisor
-    stop: asyncio.Event
-    draining: asyncio.Event
-    task: asyncio.Task[None] | None = None
 
 
 class WatchlistStage:
@@ -66,7 +53,8 @@ class WatchlistStage:
         self._hints = hints or NoHints()
         self._look_every_s = look_every_s
         self._reconcile_s = reconcile_s
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, ChannelRun] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     @property
     def name(self) -> str:
@@ -77,7 +65,7 @@ class WatchlistStage:
     def states(self) -> dict[str, str]:
         """How each watched channel stands, by its name, for the status page."""
         return {
-            one.place.name: ": ".join(part for part in _told(one) if part)
+            one.place.name: ": ".join(part for part in one.told() if part)
             for one in self._running.values()
         }
 
@@ -89,6 +77,7 @@ class WatchlistStage:
     async def run(self, ctx: Ctx) -> None:
         """Watch until drained."""
         self._running.clear()
+        self._tasks.clear()
         async with asyncio.TaskGroup() as group:
             while not ctx.draining.is_set():
                 await self._reconcile(ctx, group)
@@ -110,9 +99,8 @@ class WatchlistStage:
         for place_id, one in list(self._running.items()):
             if place_id not in wanted:
                 one.stop.set()
-            assert one.task is not None
-            if one.task.done():
-                del self._running[place_id]
+            if self._tasks[place_id].done():
+                del self._running[place_id], self._tasks[place_id]
                 if one.place.kind == "twitch":
                     await self._hints.forget(one.place.name)
         for place_id, place in wanted.items():
@@ -123,38 +111,28 @@ class WatchlistStage:
             if told != (listing.state, listing.detail):
                 await self._tell(listing.place.id, told)
 
-    def _begin(self, ctx: Ctx, group: asyncio.TaskGroup, place: Place) -> _Running:
-        stop, draining = asyncio.Event(), asyncio.Event()
-        keep = KeepWatching(
-            place.name,
-            lambda: self._make_watch(place, stop),
-            self._look_every_s,
-            login=place.name if place.kind == "twitch" else "",
+    def _begin(self, ctx: Ctx, group: asyncio.TaskGroup, place: Place) -> ChannelRun:
+        one = ChannelRun(
+            Ctx(bus=ctx.bus, meter=ctx.meter, suspects=ctx.suspects),
+            place,
+            self._make_watch,
+            self._settings,
+            look_every_s=self._look_every_s,
             hints=self._hints,
-            stop=stop,
         )
-        own = Ctx(bus=ctx.bus, meter=ctx.meter, draining=draining, suspects=ctx.suspects)
-        supervisor = Supervisor(own, self._settings)
-        one = _Running(place, keep, supervisor, stop, draining)
-        one.task = group.create_task(supervisor.run([keep]), name=keep.name)
+        self._tasks[place.id] = group.create_task(one.run(), name=one.name)
         return one
 
     def _told(self, place_id: str) -> tuple[str, str]:
         """Return how a channel stands, and the detail; empty while nobody watches it."""
         one = self._running.get(place_id)
-        return ("", "") if one is None else _told(one)
+        return ("", "") if one is None else one.told()
 
     async def _tell(self, place_id: str, told: tuple[str, str]) -> None:
         try:
             await self._watchlist.tell(place_id, *told)
         except StateUnavailable as error:
             log.warning("a channel's state is not told", extra={"detail": str(error)})
-
-
-def _told(one: _Running) -> tuple[str, str]:
-    """Return how a channel stands, and the detail."""
-    trouble = one.supervisor.troubles.get(one.keep.name, "")
-    return ("broken", trouble) if trouble else (one.keep.phase, one.keep.detail)
 
 
 def read_place(text: str) -> Place:

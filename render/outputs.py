@@ -5,6 +5,7 @@ Law: the manifest is stored last, so an output with a manifest is whole.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 import orjson
@@ -12,7 +13,7 @@ import orjson
 from bus.events import RenderFinished, RenderQueued
 from render.making import Made
 from store.errors import ObjectMissing
-from store.keys import render_key
+from store.keys import render_folder, render_key
 from store.objects import Objects
 
 _MANIFEST = "render.json"
@@ -38,15 +39,23 @@ class OutputShelf:
         whole = wanted <= set(sizes) and sizes[finished.output_key] == finished.size_bytes
         return finished if whole else None
 
-    async def put(self, queued: RenderQueued, made: Made, notes: tuple[str, ...]) -> RenderFinished:
+    async def put(
+        self,
+        queued: RenderQueued,
+        made: Made,
+        notes: tuple[str, ...],
+        token: int | None = None,
+    ) -> RenderFinished:
         """Store an output and return the event that tells of it.
+
+        `token`: of the lease under which it was made.
 
         Raises:
             StorageFull: no space is left.
         """
-        output_key = _key(queued, made.video.name)
-        thumbnail_key = _key(queued, made.thumbnail.name)
-        captions_key = _key(queued, made.captions.name) if made.captions else None
+        output_key = _key(queued, made.video.name, token)
+        thumbnail_key = _key(queued, made.thumbnail.name, token)
+        captions_key = _key(queued, made.captions.name, token) if made.captions else None
         finished = RenderFinished(
             tenant_id=queued.tenant_id,
             channel_id=queued.channel_id,
@@ -68,9 +77,28 @@ class OutputShelf:
             await self._objects.put(captions_key, made.captions)
         await self._objects.put(thumbnail_key, made.thumbnail)
         await self._objects.put(output_key, made.video)
-        await self._objects.put(_key(queued, _MANIFEST), orjson.dumps(asdict(finished)))
+        await self._objects.put(_key(queued, _MANIFEST, token), orjson.dumps(asdict(finished)))
         return finished
 
+    async def forget_before(self, queued: RenderQueued, token: int) -> None:
+        """Remove what workers with older tokens have left; none of it will ever be shown."""
+        await self._forget(queued, lambda other: other < token)
 
-def _key(queued: RenderQueued, name: str) -> str:
-    return render_key(queued.tenant_id, queued.clip_id, queued.render_id, name)
+    async def forget(self, queued: RenderQueued, token: int) -> None:
+        """Remove what was made under a lease whose result was refused."""
+        await self._forget(queued, lambda other: other == token)
+
+    async def _forget(self, queued: RenderQueued, old: Callable[[int], bool]) -> None:
+        folder = render_folder(queued.tenant_id, queued.clip_id, queued.render_id)
+        keys = [info.key for info in await self._objects.list(folder)]
+        gone = []
+        for key in keys:
+            below = key.removeprefix(f"{folder}/").partition("/")
+            if below[1] and below[0].isdecimal() and old(int(below[0])):
+                gone.append(key)
+        if gone:
+            await self._objects.delete(gone)
+
+
+def _key(queued: RenderQueued, name: str, token: int | None = None) -> str:
+    return render_key(queued.tenant_id, queued.clip_id, queued.render_id, name, token)

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
-from bus.consume import consume
-from bus.errors import BusError, Unavailable
-from bus.events import ClipCut, RenderFailed, RenderProgressed, RenderQueued
+from bus.consume import consume, consume_each
+from bus.events import ClipCut, RenderProgressed, RenderQueued
 from bus.ports import Record
 from bus.stage import Ctx
-from render.errors import RenderError, SourceMissing
-from render.making import make
+from bus.turns import Turns
 from render.outputs import OutputShelf
 from render.settings import RenderSettings
 from render.spec import RenderSpec
-from render.words import SpokenWord, parse_words
-from render.workplace import clear_stale, workplace
-from store.errors import ObjectMissing
-from store.objects import Objects, download
+from render.workbench import Workbench, at_once
+from render.workplace import clear_stale
+from store.objects import Objects
 
-log = logging.getLogger(__name__)
+_IN_HAND_MAX = 512
+"""Renders that are known and not made; among them live ones go first."""
 
 
 def queue_renders(clip: ClipCut, settings: RenderSettings) -> list[RenderQueued]:
@@ -55,6 +50,7 @@ def queue_renders(clip: ClipCut, settings: RenderSettings) -> list[RenderQueued]
                 out_s=clip.out_s,
                 title=clip.title,
                 words_key=clip.words_key,
+                replay=clip.replay,
             )
         )
     return queued
@@ -85,7 +81,7 @@ class RenderQueue:
 
 
 class Renderer:
-    """Makes the outputs that are asked for, a few at a time."""
+    """Makes the outputs that are asked for, a few at a time; those of live sessions first."""
 
     name = "renderer"
 
@@ -93,14 +89,15 @@ class Renderer:
         self._objects = objects
         self._settings = settings
         self._shelf = OutputShelf(objects)
+        self._workbench = Workbench(objects, settings)
 
     async def run(self, ctx: Ctx) -> None:
         """Follow `renders` and make what is queued.
 
-        A stop kills the encoders and commits nothing of the batch in hand: it comes again.
+        A stop kills the encoders and commits nothing that is not made: it comes again.
 
         Raises:
-            StorageFull: there is no room for the outputs; nothing of the batch is committed.
+            StorageFull: there is no room for the outputs; what is not made is not committed.
         """
         await asyncio.to_thread(clear_stale, self._settings.work_dir)
         consuming = asyncio.create_task(self._consume(ctx), name="renderer")
@@ -116,119 +113,23 @@ class Renderer:
                 await consuming
 
     async def _consume(self, ctx: Ctx) -> None:
-        at_once = self._settings.concurrency or max(1, (os.cpu_count() or 1) // 2)
+        turns = Turns(at_once(self._settings))
 
-        async def handle(records: Sequence[Record]) -> None:
-            slots = asyncio.Semaphore(at_once)
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for record in records:
-                        if isinstance(record.event, RenderQueued):
-                            group.create_task(self._one(ctx, record.event, slots))
-            except BaseExceptionGroup as errors:
-                raise _weightiest(errors) from errors
+        async def handle(record: Record) -> None:
+            if isinstance(record.event, RenderQueued):
+                async with turns.turn(live=not record.event.replay):
+                    await self._one(ctx, record.event)
 
-        await consume(ctx, self.name, ["renders"], handle, max_records=4 * at_once)
+        await consume_each(ctx, self.name, ["renders"], handle, in_hand_max=_IN_HAND_MAX)
 
-    async def _one(self, ctx: Ctx, queued: RenderQueued, slots: asyncio.Semaphore) -> None:
-        async with slots:
-            whole = await self._shelf.find(queued)
-            if whole is not None:
-                ctx.meter.count("clipthat_renders_total", layout=queued.layout, outcome="kept")
-                await ctx.bus.publish([whole])
-                return
-            await self._try(ctx, queued)
+    async def _one(self, ctx: Ctx, queued: RenderQueued) -> None:
+        whole = await self._shelf.find(queued)
+        if whole is not None:
+            ctx.meter.count("clipthat_renders_total", layout=queued.layout, outcome="kept")
+            await ctx.bus.publish([whole])
+            return
 
-    async def _try(self, ctx: Ctx, queued: RenderQueued) -> None:
-        """Make one output, or say why it cannot be made."""
-        started_s = asyncio.get_running_loop().time()
-        failure: RenderError | None = None
-        for _ in range(max(1, self._settings.attempts_max)):
-            try:
-                await self._make(ctx, queued)
-            except RenderError as error:
-                failure = error
-                log.warning(
-                    "a try to render failed",
-                    extra={
-                        "render_id": queued.render_id,
-                        "layout": queued.layout,
-                        "reason": error.reason,
-                        "detail": str(error)[-500:],
-                    },
-                )
-                ctx.meter.count("clipthat_render_tries_failed_total", reason=error.reason)
-                if not error.again:
-                    break
-            else:
-                spent_s = asyncio.get_running_loop().time() - started_s
-                ctx.meter.observe("clipthat_render_seconds", spent_s, layout=queued.layout)
-                ctx.meter.count("clipthat_renders_total", layout=queued.layout, outcome="finished")
-                return
-        assert failure is not None
-        ctx.meter.count("clipthat_renders_total", layout=queued.layout, outcome="failed")
-        await ctx.bus.publish(
-            [
-                RenderFailed(
-                    tenant_id=queued.tenant_id,
-                    channel_id=queued.channel_id,
-                    session_id=queued.session_id,
-                    render_id=queued.render_id,
-                    clip_id=queued.clip_id,
-                    layout=queued.layout,
-                    reason=failure.reason,
-                    detail=str(failure)[:2000],
-                )
-            ]
-        )
+        async def tell(progress: RenderProgressed) -> None:
+            await ctx.bus.publish([progress])
 
-    async def _make(self, ctx: Ctx, queued: RenderQueued) -> None:
-        spec = RenderSpec.of(queued, self._settings)
-        told = 0
-
-        async def on_percent(percent: int) -> None:
-            nonlocal told
-            if percent // 10 > told // 10:
-                told = percent // 10 * 10
-                await ctx.bus.publish([_progress(queued, told)])
-
-        with workplace(self._settings.work_dir) as folder:
-            source = folder / "source"
-            words, notes = await self._fetch(queued, source)
-            made = await make(spec, source, words, folder, on_percent)
-            await ctx.bus.publish([await self._shelf.put(queued, made, notes)])
-
-    async def _fetch(
-        self, queued: RenderQueued, to: Path
-    ) -> tuple[list[SpokenWord] | None, tuple[str, ...]]:
-        try:
-            await download(self._objects, queued.source_key, to)
-        except ObjectMissing as error:
-            raise SourceMissing(f"no object {queued.source_key}") from error
-        if queued.words_key is None:
-            return None, ()
-        try:
-            return parse_words(await self._objects.get(queued.words_key)), ()
-        except ObjectMissing:
-            return None, ("the words are gone from the store",)
-        except ValueError as error:
-            return None, (f"the words cannot be read: {error}",)
-
-
-def _weightiest(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the error that the bus must hear of: first the one that blames no record."""
-    flat: list[BaseException] = []
-    for error in errors.exceptions:
-        flat.append(_weightiest(error) if isinstance(error, BaseExceptionGroup) else error)
-    return next((error for error in flat if isinstance(error, BusError | Unavailable)), flat[0])
-
-
-def _progress(queued: RenderQueued, percent: int) -> RenderProgressed:
-    return RenderProgressed(
-        tenant_id=queued.tenant_id,
-        channel_id=queued.channel_id,
-        session_id=queued.session_id,
-        render_id=queued.render_id,
-        clip_id=queued.clip_id,
-        percent=percent,
-    )
+        await ctx.bus.publish([await self._workbench.make(queued, tell, ctx.meter)])

@@ -22,6 +22,11 @@ def _join(tenant_id: str, *parts: str) -> str:
     return "/".join(("tenant", _safe(tenant_id), *(_safe(part) for part in parts)))
 
 
+def tenant_folder(tenant_id: str) -> str:
+    """Return the folder in which all objects of a tenant lie, with its slash."""
+    return f"{_join(tenant_id)}/"
+
+
 def ring_folder(tenant_id: str, session_id: str) -> str:
     """Return the folder of a session's ring: segments and initialisation sections."""
     return _join(tenant_id, "ring", session_id)
@@ -52,6 +57,17 @@ def clip_key(tenant_id: str, clip_id: str, name: str) -> str:
     return _join(tenant_id, "clips", clip_id, name)
 
 
-def render_key(tenant_id: str, clip_id: str, render_id: str, name: str) -> str:
-    """Return the key of an output's file: `vertical.mp4`, `thumbnail.jpg`, `captions.vtt`."""
-    return _join(tenant_id, "renders", clip_id, render_id, name)
+def render_folder(tenant_id: str, clip_id: str, render_id: str) -> str:
+    """Return the folder of an output; what was made under a lease lies below, by its token."""
+    return _join(tenant_id, "renders", clip_id, render_id)
+
+
+def render_key(
+    tenant_id: str, clip_id: str, render_id: str, name: str, token: int | None = None
+) -> str:
+    """Return the key of an output's file: `vertical.mp4`, `thumbnail.jpg`, `captions.vtt`.
+
+    `token`: of the lease under which it is made, so that two workers never write the same key.
+    """
+    folder = () if token is None else (str(token),)
+    return _join(tenant_id, "renders", clip_id, render_id, *folder, name)

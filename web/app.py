@@ -19,6 +19,7 @@ from store.state.watchlist import Listed
 from web.api import api_routes
 from web.channels import ReadPlace, channel_routes
 from web.connect import TwitchAccess, connect_routes
+from web.control import ControlAccess, control_routes
 from web.forms import Forms
 from web.health import Health
 from web.media import media_routes
@@ -44,6 +45,7 @@ def make_app(
     twitch: TwitchAccess | None = None,
     read_place: ReadPlace | None = None,
     fixed: Callable[[], Sequence[Listed]] = list,
+    control: ControlAccess | None = None,
     clock: Callable[[], float] = time.time,
 ) -> FastAPI:
     """Return the application of one tenant.
@@ -51,7 +53,8 @@ def make_app(
     `health` and `metrics` are asked at each request; `metrics` returns the text that Prometheus
     reads. `twitch`: the accounts that may be connected; there is no such page without. `read_place`
     understands what a person writes for a channel; there is no watch list without. `fixed` tells
-    how the channels stand that are watched whatever the list says. `clock` gives Unix time.
+    how the channels stand that are watched whatever the list says. `control`: the leases of
+    workers on other machines; none is let in without. `clock` gives Unix time.
     """
     secret = settings.media_secret.encode() or secrets.token_bytes(32)
     site = Site(
@@ -77,6 +80,8 @@ def make_app(
         app.include_router(connect_routes(site, twitch))
     if read_place is not None:
         app.include_router(channel_routes(site, read_place, fixed))
+    if control is not None:
+        app.include_router(control_routes(control))
     app.mount("/static", StaticFiles(directory=STATIC_FOLDER), name="static")
     told = problem_handler(site.templates)
     app.add_exception_handler(HTTPException, told)

@@ -15,3 +15,7 @@ class LinkExpired(WebError):
 
 class RangeUnsatisfiable(WebError):
     """The asked range begins behind the end."""
+
+
+class WorkerRefused(WebError):
+    """A worker's token or secret does not let it in."""

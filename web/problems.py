@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
@@ -21,6 +22,8 @@ def problem_handler(
         assert isinstance(error, HTTPException)
         if request.url.path.startswith("/api/"):
             return JSONResponse({"detail": error.detail}, error.status_code, headers=error.headers)
+        if request.url.path.startswith("/control/"):
+            return _problem(error)
         if request.url.path.startswith("/media/"):
             return PlainTextResponse(f"{error.detail}\n", error.status_code, headers=error.headers)
         page = templates.get_template("problem.html").render(
@@ -29,6 +32,19 @@ def problem_handler(
         return HTMLResponse(page, error.status_code, headers=error.headers)
 
     return answer
+
+
+def _problem(error: HTTPException) -> Response:
+    """Return an error as RFC 9457 has programs told of it."""
+    told = {
+        "type": "about:blank",
+        "title": HTTPStatus(error.status_code).phrase,
+        "status": error.status_code,
+        "detail": error.detail,
+    }
+    return JSONResponse(
+        told, error.status_code, headers=error.headers, media_type="application/problem+json"
+    )
 
 
 def passing_handler(

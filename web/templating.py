@@ -32,7 +32,6 @@ def make_environment() -> Environment:
         score=words.score_text,
         kind=words.kind_text,
         gap=words.gap_text,
-        trouble=words.trouble_text,
         session_kind=words.session_kind_text,
         place=words.place_text,
     )
@@ -40,6 +39,8 @@ def make_environment() -> Environment:
         status_text=words.status_text,
         evidence_text=words.evidence_text,
         reaction_text=words.reaction_text,
+        trouble_sentence=words.trouble_sentence,
+        is_load=words.is_load,
         minutes=_minutes,
     )
     return environment

@@ -56,6 +56,9 @@ _TROUBLES = {
     "vod_gone": "the VOD cannot be read any further",
 }
 
+_LOADS = ("overloaded", "caught_up")
+"""Troubles of the machine's own; their detail says all that there is to say."""
+
 _FAILURES = {
     "gap": "too much of it is missing",
     "source_gone": "the source has let it go",
@@ -158,6 +161,18 @@ def gap_text(reason: str) -> str:
 def trouble_text(reason: str) -> str:
     """Return what makes a session worse than it should be."""
     return _TROUBLES.get(reason, reason.replace("_", " "))
+
+
+def trouble_sentence(reason: str, detail: str) -> str:
+    """Return what makes a session worse than it should be, with what is known about it."""
+    if is_load(reason) and detail:
+        return detail[0].upper() + detail[1:]
+    return f"{trouble_text(reason)} ({detail})" if detail else trouble_text(reason)
+
+
+def is_load(reason: str) -> bool:
+    """Say whether a trouble is that this machine cannot keep up, or could not."""
+    return reason in _LOADS
 
 
 def failure_text(reason: str) -> str:

@@ -16,9 +16,10 @@ from ops.bootstrap import Parts, open_parts, open_state, pipeline, web_stage
 from ops.commands.fixed import Fixed, read_fixed
 from ops.commands.live import live_watch
 from ops.commands.options import FAILED, OK, Options, complain, loaded
-from ops.commands.run_roles import serve_roles
+from ops.commands.run_roles import refuse_channels, serve_roles
 from ops.errors import OpsError
 from ops.folder import held
+from ops.lag import LagWatch
 from ops.logs import configure_logs
 from ops.roles import read_roles
 from ops.settings import ChannelSettings, Settings
@@ -34,7 +35,11 @@ def run_command(urls: list[str], roles: str | None, options: Options) -> int:
     try:
         settings = loaded(options).settings
         named = None if roles is None else read_roles(roles)
-        fixed = read_fixed([*settings.channels, *(ChannelSettings(url=url) for url in urls)])
+        if named is not None:
+            refuse_channels(named, urls)
+        chooses = named is None or named.has_database
+        channels = [*settings.channels, *(ChannelSettings(url=url) for url in urls)]
+        fixed = read_fixed(channels if chooses else [])
         configure_logs(settings.log, role="" if named is None else str(named))
         with held(settings.data_dir, shared=named is not None) as folder:
             if named is None:
@@ -75,7 +80,7 @@ async def _serve(settings: Settings, fixed: Mapping[str, Fixed], folder: Path) -
         web = web_stage(parts, state, health, twitch.access, watches.fixed)
         stages: list[Stage] = [
             *(web, *pipeline(parts, state)),
-            *(twitch.keeper, twitch.native_clips, watches),
+            *(twitch.keeper, twitch.native_clips, watches, LagWatch()),
         ]
         with signals(ctx.draining):
             announcing = asyncio.create_task(_announce(web.address, twitch, len(fixed)))

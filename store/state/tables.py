@@ -351,6 +351,63 @@ class NativeClipRow(Base):
     worker_until_s: Mapped[float] = mapped_column(default=0.0)
 
 
+class LeaseRow(Base):
+    """A long piece of work, who does it and what has come of it."""
+
+    __tablename__ = "leases"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id"], ["tenants.id"]),
+        Index(None, "tenant_id", "kind", "state", "priority", "queued_at_s"),
+    )
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    """`ingest`, `render`."""
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """Of the work: a channel's or a render's."""
+    state: Mapped[str] = mapped_column(default="open")
+    """`open`: to be done, held or not; `stopping`: held, but not wanted any more; `made`: its
+    result is to be published; `done`; `gone`: not wanted, and kept for its token alone."""
+    work: Mapped[dict[str, Any]] = mapped_column(JSON, default_factory=dict, repr=False)
+    pool: Mapped[str] = mapped_column(default="cpu")
+    """Whose work it is first: `cpu` is everybody's, `gpu` that of workers with one."""
+    priority: Mapped[int] = mapped_column(default=0)
+    """The lowest comes first: 0 for what is live, 1 for a replay."""
+    queued_at_s: Mapped[float] = mapped_column(default=0.0)
+    """Unix time by the database's clock, as all times here: since when it is wanted."""
+    owner: Mapped[str] = mapped_column(default="")
+    """The worker that took it last; empty when it was given back."""
+    token: Mapped[int] = mapped_column(default=0)
+    """Grows with each change of hands and never begins anew."""
+    until_s: Mapped[float] = mapped_column(default=0.0)
+    """It is the owner's until then, and free since then when that has passed."""
+    lost: Mapped[int] = mapped_column(default=0)
+    """How often its worker was not heard of any more."""
+    result: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON(none_as_null=True), default=None, repr=False
+    )
+    """What has come of it, an event as the bus codec writes it."""
+
+
+class LeaseWorkerRow(Base):
+    """A worker that asks for work of one kind."""
+
+    __tablename__ = "lease_workers"
+    __table_args__ = (ForeignKeyConstraint(["tenant_id"], ["tenants.id"]),)
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    pool: Mapped[str] = mapped_column(default="cpu")
+    """`cpu`, `gpu`, `dedicated`."""
+    room: Mapped[int] = mapped_column(default=0)
+    """How many more it could take when it had been answered last."""
+    asked_at_s: Mapped[float] = mapped_column(default=0.0)
+    """When it asked for work last."""
+    seen_at_s: Mapped[float] = mapped_column(default=0.0)
+    """When it was heard of last."""
+
+
 TABLES: tuple[type[Base], ...] = (
     TenantRow,
     ChannelRow,
@@ -365,5 +422,7 @@ TABLES: tuple[type[Base], ...] = (
     TwitchLoginRow,
     WatchedRow,
     NativeClipRow,
+    LeaseRow,
+    LeaseWorkerRow,
 )
 """In the order in which rows may be inserted: what is referred to comes first."""

@@ -84,6 +84,7 @@ async def test_moment_becomes_an_exact_clip(ring: Told, tmp_path: Path) -> None:
     path.write_bytes(await objects.get(cut.source_key))
     assert shown(path, cut.in_s, cut.out_s) == frames_of(cut.start_s, cut.end_s, 30)
     assert (cut.width, cut.height, cut.fps, cut.has_audio) == (384, 216, 30, True)
+    assert not cut.replay
     assert isinstance(outcomes[-1], SessionClipped)
     assert outcomes[-1].clips == 1
     assert cut.words_key is not None

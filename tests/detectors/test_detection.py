@@ -12,6 +12,7 @@ from bus.local import LocalBus
 from bus.settings import LocalBusSettings
 from bus.stage import Ctx
 from detectors.detection import Detection
+from detectors.settings import HostSettings
 from tests.detectors.world import CountingMeter, Notebook, chat, ended, loudness, started
 
 
@@ -53,6 +54,24 @@ async def test_sessions_become_moments_and_a_final_word(bus: LocalBus) -> None:
         assert own[-1].final
     assert len({event.event_id for event in seen}) == len(seen)
     assert meter.gauges["clipthat_detectors_open_sessions"] == 0
+
+
+async def test_what_is_fed_for_want_of_room_is_counted_while_the_session_runs(
+    bus: LocalBus,
+) -> None:
+    meter = CountingMeter()
+    ctx = Ctx(bus=bus, meter=meter)
+    small = HostSettings(waiting_max=4)
+    stage = asyncio.create_task(Detection(lambda _: [Notebook()], small).run(ctx))
+    await bus.publish([started(), *(chat(float(second)) for second in range(6))])
+    told: list[Event] = []
+    async with asyncio.timeout(30), bus.subscribe("test", ("moments",)) as moments:
+        while len(told) < 2:
+            told += [record.event for record in await moments.fetch(100, 0.5)]
+    ctx.draining.set()
+    await stage
+    assert len(told) == 2
+    assert meter.counts["clipthat_detectors_forced_total",] == 2
 
 
 async def test_a_killed_stage_goes_on_where_it_was(bus: LocalBus) -> None:

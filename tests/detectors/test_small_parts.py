@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 
@@ -9,17 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bus.ports import Record, TopicPartition
 from detectors.errors import CorruptMedia
 from detectors.hops import HopMeter
-from detectors.in_hand import InHand
 from detectors.picture import frame_is_due
 from detectors.sound import RATE_HZ
 from detectors.subtitle_words import parse_words
 from detectors.ts_audio import audio_packets, packet_pids, packet_rows, read_program
-from detectors.turns import Turns
 from tests.detectors.media import Cut
-from tests.detectors.world import chat
 from tests.paths import needs_shared_data
 
 
@@ -110,48 +105,3 @@ def test_words_come_by_their_start() -> None:
 def test_bad_words_are_refused(body: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         parse_words(body)
-
-
-def record(offset: int) -> Record:
-    return Record("segments", 0, offset, 0.0, chat(float(offset)))
-
-
-def test_a_cursor_never_passes_what_is_in_hand() -> None:
-    place = TopicPartition("segments", 0)
-    hand = InHand()
-    for offset in (4, 5, 6):
-        hand.take(record(offset))
-    hand.done(record(5))
-    assert hand.due() == {place: 4}
-    assert hand.due() == {}
-    hand.done(record(4))
-    assert hand.due() == {place: 6}
-    hand.done(record(6))
-    assert hand.due() == {place: 7}
-    assert len(hand) == 0
-
-
-async def test_live_goes_first() -> None:
-    turns = Turns(1)
-    order: list[str] = []
-
-    async def work(name: str, live: bool) -> None:
-        async with turns.turn(live=live):
-            order.append(name)
-            await asyncio.sleep(0)
-
-    async with asyncio.TaskGroup() as group:
-        for name, live in (("first", False), ("replay", False), ("live", True)):
-            group.create_task(work(name, live))
-    assert order == ["first", "live", "replay"]
-
-
-async def test_a_cancelled_wait_does_not_lose_its_turn() -> None:
-    turns = Turns(1)
-    async with turns.turn(live=True):
-        waiting = asyncio.create_task(turns._acquire(True))
-        await asyncio.sleep(0)
-        waiting.cancel()
-        await asyncio.wait([waiting])
-    async with asyncio.timeout(1), turns.turn(live=False):
-        pass

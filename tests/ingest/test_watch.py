@@ -11,6 +11,7 @@ import pytest
 from bus.events import (
     ChannelDegraded,
     ChatWindow,
+    LiveLagged,
     MinuteWatched,
     MomentsSettled,
     ReactionLearned,
@@ -264,6 +265,48 @@ async def test_a_replay_waits_for_its_detectors(tmp_path: Path) -> None:
         [ended] = [e for e in await world.events("sessions") if isinstance(e, SessionEnded)]
         assert ended.reason == "ended"
         assert ended.media_s == pytest.approx(400.0)
+
+
+async def test_a_replay_holds_back_while_live_is_behind(tmp_path: Path) -> None:
+    origin = FaultyOrigin(ts_segments() * 50, FakeTimer())
+    async with world_at(tmp_path, origin) as world:
+        world.settings = IngestSettings(
+            history_quiet_s=0.02, ahead_s=200.0, ahead_pressed_s=20.0, batch_segments=1
+        )
+        await world.bus.publish([live_lagged(100.0)])
+        watch = world.watch(world.vod())
+        run = asyncio.create_task(watch.run(world.ctx))
+        async with world.bus.subscribe("follower", ("segments",)) as log:
+            end_s = settled_s = 0.0
+            while end_s < 200:
+                for record in await log.fetch(500, 2.0):
+                    event = record.event
+                    assert isinstance(event, SegmentStored)
+                    assert event.media_s <= settled_s + 20.0 + 1e-6
+                    end_s = event.end_s
+                assert watch.session_id is not None
+                settled_s = end_s
+                await settle(world, watch.session_id, settled_s)
+            await world.bus.publish([live_lagged(120.0, over=True)])
+            # Nothing is settled any more, and it goes on all the same.
+            while end_s < 400:
+                for record in await log.fetch(500, 2.0):
+                    assert isinstance(record.event, SegmentStored)
+                    end_s = record.event.end_s
+        await run
+        [ended] = [e for e in await world.events("sessions") if isinstance(e, SessionEnded)]
+        assert ended.media_s == pytest.approx(400.0)
+
+
+def live_lagged(media_s: float, *, over: bool = False) -> LiveLagged:
+    return LiveLagged(
+        tenant_id="t",
+        channel_id="live",
+        session_id="live",
+        media_s=media_s,
+        lag_s=30.0,
+        over=over,
+    )
 
 
 async def test_a_killed_vod_is_resumed_without_doing_anything_twice(tmp_path: Path) -> None:

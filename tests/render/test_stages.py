@@ -95,6 +95,23 @@ async def test_a_queued_render_is_finished_with_progress(
     assert all(percent % 10 == 0 and 0 < percent < 100 for percent in told)
 
 
+async def test_a_live_clip_goes_before_recordings_that_wait(
+    tmp_path: Path, objects: MemoryObjects
+) -> None:
+    one_by_one = replace(FAST, concurrency=1)
+    async with local_ctx(tmp_path) as ctx:
+        waiting = [a_queued(render_id=f"vod {n}", clip_id="vod", replay=True) for n in range(3)]
+        await ctx.bus.publish([*waiting, a_queued(render_id="live", clip_id="live")])
+        seen = await results(ctx, Renderer(objects, one_by_one), RenderFinished, 4)
+    finished = [event.render_id for event in seen if isinstance(event, RenderFinished)]
+    assert finished == ["vod 0", "live", "vod 1", "vod 2"]
+
+
+def test_a_recording_is_told_from_live_when_its_renders_are_queued() -> None:
+    assert not any(render.replay for render in queue_renders(a_clip(), FAST))
+    assert all(render.replay for render in queue_renders(a_clip(replay=True), FAST))
+
+
 async def test_a_finished_render_is_not_made_again(tmp_path: Path, objects: MemoryObjects) -> None:
     async with local_ctx(tmp_path) as ctx:
         await ctx.bus.publish([a_queued()])

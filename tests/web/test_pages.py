@@ -137,6 +137,29 @@ async def test_empty_session_says_what_will_happen(empty_site: SiteUnderTest) ->
     assert "Waiting for the first media" in status
 
 
+async def test_what_the_machine_could_not_do_is_said_on_both_pages(
+    empty_site: SiteUnderTest,
+) -> None:
+    said = "the machine could not keep up: 12 frames left out"
+    await record(
+        empty_site.state,
+        records(
+            [
+                ev.SessionStarted(**ids(), kind="live", title="Ranked", source="x"),
+                ev.ChannelDegraded(**ids(), media_s=61.0, reason="stalled", detail="no segment"),
+                ev.ChannelDegraded(**ids(), media_s=92.0, reason="caught_up", detail=said),
+            ]
+        ),
+    )
+    async with empty_site.client() as client:
+        session = check_harmless((await client.get("/sessions/s1")).text).text
+        status = check_harmless((await client.get("/")).text).text
+    for page in (session, status):
+        assert "1:32: The machine could not keep up: 12 frames left out" in page
+    assert "1:01: the stream stands still (no segment)" in session
+    assert "stands still" not in status
+
+
 @pytest.mark.parametrize("attack", ATTACKS)
 async def test_text_of_strangers_stays_text(empty_site: SiteUnderTest, attack: str) -> None:
     own = {"tenant_id": "acme", "channel_id": attack, "session_id": "s1"}

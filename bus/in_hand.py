@@ -29,7 +29,12 @@ class InHand:
 
     def done(self, record: Record) -> None:
         """Note that a record needs no more work."""
-        self._open[record.place].discard(record.offset)
+        self._open.get(record.place, set()).discard(record.offset)
+
+    def forget(self, place: TopicPartition) -> None:
+        """Let go of a partition that is another's now; who still works on it is not missed."""
+        for known in (self._open, self._next, self._committed):
+            known.pop(place, None)
 
     def due(self) -> Mapping[TopicPartition, int]:
         """Return the cursors that may move now, and hold them for moved."""

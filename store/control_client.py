@@ -1,0 +1,218 @@
+"""The port of leases over HTTP: how a worker on another machine reaches the control plane.
+
+Law: every call ends within its limit; the secret and the token stand in a header and nowhere else,
+and no error text repeats them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import orjson
+
+from store.control_settings import SECRET_CHARS_MIN, ControlSettings
+from store.leases import Beat, Kind, Lease, LeaseLost, LeasesAway, LeasesRefused, Pool, Want
+
+PREFIX = "/control/v1"
+ANSWER_BYTES_MAX = 32_000_000
+DETAIL_CHARS_MAX = 300
+RENEW_AT = 0.8
+"""A token is renewed when this share of its life has passed."""
+KEPT_OPEN_S = 4.0
+"""An idle connection is closed before the server closes it, which it does after 5 s: a request that
+meets a closing connection would be lost."""
+
+
+class ControlLeases:
+    """Implements store.leases.Leases. Made by `ControlLeases.open`.
+
+    `good_for_s` counts from before the call, so the caller looks at its clock first.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        settings: ControlSettings,
+        worker: Mapping[str, Any],
+        pool: Pool,
+        clock: Callable[[], float],
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._worker = worker
+        self._pool = pool
+        self._clock = clock
+        self._token = ""
+        self._renew_at_s = 0.0
+        self._minting = asyncio.Lock()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        settings: ControlSettings,
+        *,
+        worker: str,
+        kinds: Collection[Kind],
+        pool: Pool = "cpu",
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> AsyncIterator[ControlLeases]:
+        """Keep connections for as long as the context is open; nothing is asked yet.
+
+        Args:
+            settings: where the control plane is, and the secret.
+            worker: a name that no other process has: 1 to 100 letters, digits and `._:-`.
+            kinds: what it will ask for.
+            pool: what kind of machine it is.
+            transport: how requests are made; by the network when None.
+            clock: gives seconds that never go back.
+
+        Raises:
+            LeasesRefused: `control.url` or `control.secret` is missing or of no use.
+        """
+        address = _address(settings)
+        async with httpx.AsyncClient(
+            base_url=address,
+            timeout=httpx.Timeout(settings.timeout_s, connect=settings.connect_timeout_s),
+            limits=httpx.Limits(max_connections=10, keepalive_expiry=KEPT_OPEN_S),
+            trust_env=False,
+            transport=transport,
+        ) as client:
+            told = {"name": worker, "kinds": sorted(kinds), "pool": pool}
+            yield cls(client, settings, told, pool, clock)
+
+    async def acquire(self, want: Want) -> list[Lease]:
+        """As `Leases.acquire`."""
+        if want.pool != self._pool:
+            raise LeasesRefused(
+                f"this worker was let in for the pool {self._pool}, not {want.pool}"
+            )
+        told = await self._ask("leases/acquire", {"kind": want.kind, "capacity": want.capacity})
+        try:
+            return [Lease(**each) for each in told["leases"]]
+        except (KeyError, TypeError) as error:
+            raise _foreign() from error
+
+    async def heartbeat(self, held: Sequence[Lease]) -> Beat:
+        """As `Leases.heartbeat`."""
+        told = await self._ask("leases/heartbeat", {"held": [_named(lease) for lease in held]})
+        try:
+            return Beat(
+                kept={str(name): float(good_for_s) for name, good_for_s in told["kept"].items()},
+                lost=tuple(told["lost"]),
+                stop=tuple(told["stop"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise _foreign() from error
+
+    async def complete(self, lease: Lease, result: Mapping[str, Any]) -> None:
+        """As `Leases.complete`."""
+        await self._ask("leases/complete", {**_named(lease), "result": dict(result)})
+
+    async def release(self, lease: Lease, reason: str) -> None:
+        """As `Leases.release`."""
+        await self._ask("leases/release", {**_named(lease), "reason": reason[:200]})
+
+    async def _ask(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask with a token; with a new one when the control plane does not know it any more."""
+        token = await self._current()
+        answer = await self._send(path, body, token)
+        if answer.status_code == 401:
+            answer = await self._send(path, body, await self._current(instead_of=token))
+        return _told(answer)
+
+    async def _current(self, *, instead_of: str = "") -> str:
+        """Return a token that is good for some time, and another one than that."""
+        async with self._minting:
+            if self._token == instead_of or self._clock() >= self._renew_at_s:
+                asked_at_s = self._clock()
+                told = _told(await self._send("workers", self._worker, self._settings.secret))
+                try:
+                    self._token = str(told["token"])
+                    self._renew_at_s = asked_at_s + RENEW_AT * float(told["expires_in_s"])
+                except (KeyError, TypeError, ValueError) as error:
+                    raise _foreign() from error
+            return self._token
+
+    async def _send(self, path: str, body: Mapping[str, Any], bearer: str) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
+        text = b""
+        try:
+            async with (
+                asyncio.timeout(self._settings.timeout_s),
+                self._client.stream(
+                    "POST", f"{PREFIX}/{path}", content=orjson.dumps(body), headers=headers
+                ) as answer,
+            ):
+                async for part in answer.aiter_bytes():
+                    text += part
+                    if len(text) > ANSWER_BYTES_MAX:
+                        raise LeasesAway("the control plane's answer is longer than any should be")
+        except (httpx.HTTPError, OSError, TimeoutError) as error:
+            raise LeasesAway(
+                f"the control plane cannot be reached ({type(error).__name__})"
+            ) from None
+        return httpx.Response(answer.status_code, content=text)
+
+
+def _address(settings: ControlSettings) -> str:
+    if not settings.url:
+        raise LeasesRefused("set control.url: the address of the control plane")
+    try:
+        address = httpx.URL(settings.url)
+    except httpx.InvalidURL as error:
+        raise LeasesRefused("control.url is no address") from error
+    if address.scheme not in ("http", "https") or not address.host:
+        raise LeasesRefused("control.url is no address; write http://HOST:PORT or https://HOST")
+    if len(settings.secret) < SECRET_CHARS_MIN:
+        raise LeasesRefused(
+            f"set control.secret, the same as on the control plane: {SECRET_CHARS_MIN} characters"
+            " at least"
+        )
+    if not settings.secret.isascii() or not settings.secret.isprintable():
+        raise LeasesRefused("control.secret has characters that no header takes; use ASCII alone")
+    return settings.url.rstrip("/")
+
+
+def _named(lease: Lease) -> dict[str, Any]:
+    return {"kind": lease.kind, "id": lease.id, "token": lease.token}
+
+
+def _told(answer: httpx.Response) -> dict[str, Any]:
+    """Return what an answer says.
+
+    Raises:
+        LeaseLost, LeasesAway, LeasesRefused: it says no.
+    """
+    status = answer.status_code
+    if status == 204:
+        return {}
+    told = _object(answer)
+    if status in (200, 201) and told is not None:
+        return told
+    if status >= 500 or status in (408, 429) or 200 <= status < 300:
+        raise LeasesAway(f"the control plane answered {status}")
+    detail = "" if told is None else str(told.get("detail", ""))[:DETAIL_CHARS_MAX]
+    if status == 409:
+        raise LeaseLost(detail)
+    if status in (401, 403, 413, 422) and detail:
+        raise LeasesRefused(detail)
+    raise LeasesRefused(f"control.url leads to no control plane: it answered {status}")
+
+
+def _object(answer: httpx.Response) -> dict[str, Any] | None:
+    try:
+        told = orjson.loads(answer.content)
+    except orjson.JSONDecodeError:
+        return None
+    return told if isinstance(told, dict) else None
+
+
+def _foreign() -> LeasesAway:
+    return LeasesAway("the control plane's answer is not what this version understands")

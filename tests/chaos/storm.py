@@ -1,0 +1,138 @@
+"""A storm of SIGKILLs over all roles while channels are on air, and a quiet end.
+
+Law: who dies and when follows from the seed; an ingester dies only while every channel has a
+living watcher, so that each death is one that a deployment must survive without a gap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bus.events import stable_id
+from tests.chaos.fleet import Fleet, Worker
+from tests.chaos.leases import LeaseWatch, until
+from tests.chaos.world import Channel
+
+CREW: Mapping[str, int] = {"control": 1, "ingest": 2, "detect": 2, "clip": 2, "render": 2}
+"""How many processes of each role there are."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StormSettings:
+    """How hard it blows."""
+
+    kills: int = 1000
+    seed: int = 1
+    every_s: tuple[float, float] = (0.2, 1.6)
+    """Between two kills; anything in between."""
+    down_s: tuple[float, float] = (0.0, 1.0)
+    """How long the killed worker's place stays empty."""
+    crew: Mapping[str, int] = field(default_factory=lambda: dict(CREW))
+    media_s: float = 0.0
+    """Each stream goes on for so long at the least."""
+
+
+@dataclass
+class Takeover:
+    """A channel whose watcher was killed, until somebody fetches its segments again."""
+
+    channel: str
+    at_s: float
+    took_s: float | None = None
+
+
+class Storm:
+    """Kills, and sees to it that what was killed is started again."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        watch: LeaseWatch,
+        channels: Sequence[Channel],
+        settings: StormSettings,
+    ) -> None:
+        self._fleet = fleet
+        self._watch = watch
+        self._channels = {stable_id("live", channel.url): channel for channel in channels}
+        self._settings = settings
+        self._chance = random.Random(f"{settings.seed} storm")
+        self.takeovers: list[Takeover] = []
+        self.killed: Counter[str] = Counter()
+
+    async def blow(self) -> None:
+        """Kill until all kills are done; returns when everybody has been started again."""
+        low_s, high_s = self._settings.every_s
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(self._see_takeovers())
+            waking: set[asyncio.Task[None]] = set()
+            for _ in range(self._settings.kills):
+                await asyncio.sleep(self._chance.uniform(low_s, high_s))
+                worker = await self._victim()
+                await self._kill(worker)
+                pause_s = self._chance.uniform(*self._settings.down_s)
+                task = group.create_task(self._wake(worker, pause_s))
+                waking.add(task)
+                task.add_done_callback(waking.discard)
+            if waking:
+                await asyncio.wait(waking)
+            await until(
+                lambda: all(c.now_s >= self._settings.media_s for c in self._channels.values())
+            )
+            await until(lambda: all(each.took_s is not None for each in self.takeovers))
+            watching.cancel()
+
+    def _all_seen(self) -> bool:
+        """Whether each channel is watched again, and has been on long enough."""
+        on_s = min(channel.now_s for channel in self._channels.values())
+        taken = all(each.took_s is not None for each in self.takeovers)
+        return taken and on_s >= self._settings.media_s
+
+    async def _victim(self) -> Worker:
+        """Choose among all places; one that is empty at this instant, or spared, is passed by."""
+        workers = sorted(self._fleet.workers.values(), key=lambda worker: worker.name)
+        while True:
+            worker = self._chance.choice(workers)
+            if worker.pid and (worker.role != "ingest" or self._all_watched()):
+                return worker
+            await asyncio.sleep(0.02)
+
+    async def _kill(self, worker: Worker) -> None:
+        await self._watch.once()
+        death = await self._fleet.kill(worker)
+        self.killed[worker.role] += 1
+        for orphan in self._watch.died(death):
+            if orphan.row.kind == "ingest" and orphan.row.id in self._channels:
+                channel = self._channels[orphan.row.id]
+                self.takeovers.append(Takeover(channel.name, death.at_s))
+
+    async def _wake(self, worker: Worker, pause_s: float) -> None:
+        await asyncio.sleep(pause_s)
+        await self._fleet.start(worker)
+
+    async def _see_takeovers(self) -> None:
+        while True:
+            for each in self.takeovers:
+                if each.took_s is None:
+                    channel = next(c for c in self._channels.values() if c.name == each.channel)
+                    # A request that the dead one had sent may still be answered.
+                    if channel.fetched_at_s > each.at_s + 1.0:
+                        each.took_s = channel.fetched_at_s - each.at_s
+            await asyncio.sleep(0.1)
+
+    def _all_watched(self) -> bool:
+        """Whether each channel is watched by a living worker that keeps up."""
+        if any(each.took_s is None for each in self.takeovers):
+            return False
+        pids = {worker.pid for worker in self._fleet.workers.values() if worker.pid}
+        for channel_id, channel in self._channels.items():
+            row = self._watch.now.get(("ingest", channel_id))
+            if row is None or not any(row.is_of(pid) for pid in pids):
+                return False
+            if time.time() - channel.fetched_at_s > 5.0 or channel.behind > 2:
+                return False
+        return True
