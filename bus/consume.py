@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
 from bus.errors import BusError, Fenced, MalformedEvent, Unavailable, UnknownEvent
 from bus.events import SessionStarted
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 Handle = Callable[[Sequence[Record]], Awaitable[None]]
 HandleOne = Callable[[Record], Awaitable[None]]
+Drop = Callable[[Collection[str]], Awaitable[None]]
 
 _FETCH_S = 0.5
 """How long a fetch waits; a drain is noticed after it."""
@@ -186,6 +187,7 @@ async def fold(
     handle: Handle,
     open_sessions: Callable[[], Collection[str]],
     *,
+    drop: Drop | None = None,
     max_records: int = 500,
 ) -> None:
     """Read and handle, but commit only up to the first record of the oldest open session.
@@ -193,19 +195,33 @@ async def fold(
     When `topics` has `sessions`, records of a session whose SessionStarted has not been read in
     this run are left out: they are the tail of one that was done before a restart.
 
+    Members come and go while others fold. `drop` is told which sessions have moved to another
+    member with their partitions, and all others go on: beginning again would mean leaving and
+    joining, which moves the partitions of the other members, which would begin again, for ever.
+
     A handler that fails has state that nobody knows, so its error goes to the supervisor, and the
     stage begins again with no state. A record that was in hand comes alone then; after three
     failures in all it goes to the dead letters and is left out from then on.
 
     Raises:
-        Fenced: partitions have moved; the stage must begin again.
+        Fenced: partitions have moved and there is no `drop`; the stage must begin again.
         Exception: whatever the handler raises.
     """
     positions, heads, by_head = SafePositions(), Heads(), "sessions" in topics
     committed: dict[TopicPartition, int] = {}
     async with ctx.bus.subscribe(group, topics) as subscription:
         while not ctx.draining.is_set():
-            records = await subscription.fetch(max_records, _FETCH_S)
+            try:
+                records = await subscription.fetch(max_records, _FETCH_S)
+            except Fenced as fenced:
+                gone = positions.moved(fenced.places) if fenced.places else None
+                if drop is None or gone is None:
+                    raise
+                log.info("partitions moved", extra={"group": group, "sessions": len(gone)})
+                heads.moved(gone)
+                committed = {p: at for p, at in committed.items() if p not in fenced.places}
+                await drop(gone)
+                continue
             if not records:
                 continue
             kept = []
@@ -223,9 +239,26 @@ async def fold(
             heads.forget(still_open)
             safe = positions.safe(still_open)
             moved = {place: at for place, at in safe.items() if committed.get(place) != at}
-            if moved:
-                await subscription.commit(moved)
+            if moved and await _commit_safe(group, subscription, moved, may_move=drop is not None):
                 committed |= moved
+
+
+async def _commit_safe(
+    group: str,
+    subscription: Subscription,
+    moved: Mapping[TopicPartition, int],
+    *,
+    may_move: bool,
+) -> bool:
+    """Commit; False when a partition is another's by now, which the next fetch tells of."""
+    try:
+        await subscription.commit(moved)
+    except Fenced as fenced:
+        if not may_move:
+            raise
+        log.info("partition moved", extra={"group": group, "reason": str(fenced)})
+        return False
+    return True
 
 
 def _batches(ctx: Ctx, group: str, records: Sequence[Record]) -> Iterable[list[Record]]:

@@ -1,5 +1,13 @@
 """What can go wrong on the bus, by whose fault it is."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bus.ports import TopicPartition
+
 
 class BusError(Exception):
     """The bus could not do what it was asked."""
@@ -7,6 +15,11 @@ class BusError(Exception):
 
 class Fenced(BusError):
     """Another member owns this partition now; drop what is in hand and fetch again."""
+
+    def __init__(self, message: str, places: Iterable[TopicPartition] = ()) -> None:
+        super().__init__(message)
+        self.places = frozenset(places)
+        """Which partitions have moved, as far as `fetch` knows; empty: any may have."""
 
 
 class UnknownEvent(BusError):

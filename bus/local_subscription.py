@@ -97,7 +97,13 @@ class LocalSubscription:
                 offset += 1
             moved[place] = offset
         held = dict(self._held)
-        await self._board.file.write(lambda db: local_groups.commit(db, self._member, held, moved))
+        try:
+            await self._board.file.write(
+                lambda db: local_groups.commit(db, self._member, held, moved)
+            )
+        except Fenced:
+            self._epoch = -1  # the next fetch looks what is still held
+            raise
         for place, offset in moved.items():
             self._buried[place] = {each for each in self._buried[place] if each >= offset}
 
@@ -148,7 +154,7 @@ class LocalSubscription:
                 self._buried[place] = set()
         if lost:
             names = ", ".join(f"{place.topic}/{place.partition}" for place in lost)
-            raise Fenced(f"{self._member.group}: {names} moved to another member")
+            raise Fenced(f"{self._member.group}: {names} moved to another member", lost)
 
     async def _claim_if_due(self) -> None:
         epoch = self._board.epochs.get(self._member.group, 0)

@@ -37,6 +37,26 @@ class SafePositions:
                 positions[place] = min(positions[place], offset)
         return positions
 
+    def moved(self, places: Collection[TopicPartition]) -> frozenset[str] | None:
+        """Forget partitions that another member has now.
+
+        Returns:
+            The sessions that were read from them; None when one of these was read from others as
+            well, so that it cannot be let go by itself.
+        """
+        gone = frozenset(
+            session_id
+            for session_id, firsts in self._first.items()
+            if not firsts.keys().isdisjoint(places)
+        )
+        if any(not self._first[session_id].keys() <= set(places) for session_id in gone):
+            return None
+        for session_id in gone:
+            del self._first[session_id]
+        for place in places:
+            self._next.pop(place, None)
+        return gone
+
 
 class Heads:
     """Knows the sessions whose beginning has been read.
@@ -51,6 +71,11 @@ class Heads:
     def began(self, session_id: str) -> None:
         """Note the beginning of a session."""
         self._seen[session_id] = None
+
+    def moved(self, session_ids: Collection[str]) -> None:
+        """Forget sessions that another member follows now."""
+        for session_id in session_ids:
+            self._seen.pop(session_id, None)
 
     def knows(self, session_id: str) -> bool:
         """Whether the session's beginning has been read."""

@@ -65,6 +65,8 @@ class Clipper:
         self._settings = settings
         self._sessions: dict[str, SessionClipper] = {}
         self._cutting: dict[str, set[asyncio.Task[None]]] = {}
+        self._closing: dict[str, asyncio.Task[None]] = {}
+        """Sessions that have been planned to their end and wait for their cuts."""
         self._turns = Turns(settings.cut.at_once)
         self._tries: dict[str, int] = {}
         """Cuts begun and not ended, by clip; kept when the stage is started again."""
@@ -73,13 +75,14 @@ class Clipper:
         """Follow the log until drained; cuts in hand are finished, within a limit."""
         self._sessions.clear()
         self._cutting.clear()
+        self._closing.clear()
         async with asyncio.TaskGroup() as group:
 
             async def handle(records: Sequence[Record]) -> None:
                 for record in records:
                     await self._feed(ctx, group, record.event)
 
-            await fold(ctx, self.name, TOPICS, handle, self._open_sessions)
+            await fold(ctx, self.name, TOPICS, handle, self._open_sessions, drop=self._drop)
             rest = [task for tasks in self._cutting.values() for task in tasks]
             if rest:
                 _, late = await asyncio.wait(rest, timeout=_DRAIN_S)
@@ -110,14 +113,25 @@ class Clipper:
         for outcome in outcomes:
             if isinstance(outcome, SessionClipped):
                 del self._sessions[event.session_id]
-                group.create_task(self._close(ctx, outcome))
+                self._closing[event.session_id] = group.create_task(self._close(ctx, outcome))
 
     async def _close(self, ctx: Ctx, clipped: SessionClipped) -> None:
         tasks = self._cutting[clipped.session_id]
         if tasks:
             await asyncio.wait(tasks)
         await ctx.bus.publish([clipped])
-        del self._cutting[clipped.session_id]
+        del self._cutting[clipped.session_id], self._closing[clipped.session_id]
+
+    async def _drop(self, session_ids: Collection[str]) -> None:
+        """Let go of sessions that another worker plans and cuts now."""
+        for session_id in session_ids:
+            self._sessions.pop(session_id, None)
+            closing = self._closing.pop(session_id, None)
+            tasks = [*([closing] if closing else []), *self._cutting.pop(session_id, ())]
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
 
     async def _cut(self, ctx: Ctx, order: CutOrder) -> None:
         plan = order.plan

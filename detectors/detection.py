@@ -49,7 +49,12 @@ class Detection:
         """Detect until drained."""
         floor = _Floor(ctx, self._host)
         await fold(
-            ctx, "detectors", ("sessions", "features", "chat"), floor.handle, floor.open_sessions
+            ctx,
+            "detectors",
+            ("sessions", "features", "chat"),
+            floor.handle,
+            floor.open_sessions,
+            drop=floor.drop,
         )
 
     def _host(self, started: SessionStarted) -> DetectorHost:
@@ -70,6 +75,11 @@ class _Floor:
     def open_sessions(self) -> Collection[str]:
         """Return the sessions that a restart would have to read again."""
         return self._hosts.keys()
+
+    async def drop(self, session_ids: Collection[str]) -> None:
+        """Forget sessions that another worker follows now."""
+        for session_id in session_ids:
+            self._hosts.pop(session_id, None)
 
     async def handle(self, records: Sequence[Record]) -> None:
         """Feed the records and publish what follows."""

@@ -7,12 +7,13 @@ what has been published. What a restart forgets is heard again from the ring.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -26,7 +27,7 @@ from bus.events import (
     SessionStarted,
 )
 from bus.in_hand import InHand
-from bus.ports import Record, Subscription
+from bus.ports import Record, Subscription, TopicPartition
 from bus.stage import Ctx
 from bus.turns import Turns
 from detectors.phrase import PhraseSpotter
@@ -49,6 +50,8 @@ _END_SLACK_S = 0.01
 class _Session:
     """A session's senses and the records that wait for them."""
 
+    place: TopicPartition
+    """Where its segments come from."""
     senses: Sensing | None = None
     records: deque[Record] = field(default_factory=deque)
     is_busy: bool = False
@@ -140,7 +143,7 @@ class _Shift:
                     follower.result()
                 room = self._settings.in_hand_max - len(self._in_hand)
                 if room > 0:
-                    records = await segments.fetch(min(room, _FETCH_MAX), _POLL_S)
+                    records = await self._more(segments, room)
                 else:
                     records = []
                     await self._some_progress()
@@ -152,6 +155,25 @@ class _Shift:
                 await self._forget_finished()
         await self._commit(segments)
 
+    async def _more(self, segments: Subscription, room: int) -> list[Record]:
+        """Return the next segments; when some have gone to another worker, the others go on."""
+        try:
+            return await segments.fetch(min(room, _FETCH_MAX), _POLL_S)
+        except Fenced as fenced:
+            if not fenced.places:
+                raise
+            await self._let_go(fenced.places)
+            return []
+
+    async def _let_go(self, places: Collection[TopicPartition]) -> None:
+        _LOG.info("segments have gone to another worker", extra={"partitions": len(places)})
+        for place in places:
+            self._in_hand.forget(place)
+        gone = [each for each, session in self._sessions.items() if session.place in places]
+        for session_id in gone:
+            self._sessions.pop(session_id).records.clear()
+            await self._tools.spotter.forget(session_id)
+
     async def _some_progress(self) -> None:
         self._progress.clear()
         try:
@@ -162,11 +184,18 @@ class _Shift:
 
     async def _commit(self, segments: Subscription) -> None:
         due = self._in_hand.due()
-        if due:
+        if not due:
+            return
+        try:
             await segments.commit(due)
+        except Fenced:
+            # The next fetch tells which have moved; the others are committed by themselves.
+            for place, offset in due.items():
+                with contextlib.suppress(Fenced):
+                    await segments.commit({place: offset})
 
     def _give(self, record: Record, segments: Subscription, crew: asyncio.TaskGroup) -> None:
-        session = self._sessions.setdefault(record.event.session_id, _Session())
+        session = self._sessions.setdefault(record.event.session_id, _Session(record.place))
         self._sessions.move_to_end(record.event.session_id)
         session.records.append(record)
         session.newest_s = max(session.newest_s, _end_s(record.event))

@@ -37,6 +37,13 @@ LEASE_METRICS: tuple[Metric, ...] = (
         "Many more than completed: workers die or give work back; see lost and released.",
     ),
     Metric(
+        "clipthat_leases_given_again_total",
+        "counter",
+        ("kind",),
+        "Leases given once more to a worker that had not heard the answer.",
+        "A rise: the network to the workers is bad, or the database answers too slowly.",
+    ),
+    Metric(
         "clipthat_leases_completed_total",
         "counter",
         ("kind", "outcome"),

@@ -7,9 +7,11 @@ and no error text repeats them.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -26,6 +28,15 @@ RENEW_AT = 0.8
 KEPT_OPEN_S = 4.0
 """An idle connection is closed before the server closes it, which it does after 5 s: a request that
 meets a closing connection would be lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A lease that this worker has heard of."""
+
+    token: int
+    until_s: float
+    """By then it has let go of it, if it has not renewed it."""
 
 
 class ControlLeases:
@@ -50,6 +61,10 @@ class ControlLeases:
         self._token = ""
         self._renew_at_s = 0.0
         self._minting = asyncio.Lock()
+        self._asking = asyncio.Lock()
+        self._run = secrets.token_hex(8)
+        self._questions = 0
+        self._known: dict[tuple[Kind, str], _Known] = {}
 
     @classmethod
     @asynccontextmanager
@@ -93,14 +108,19 @@ class ControlLeases:
             raise LeasesRefused(
                 f"this worker was let in for the pool {self._pool}, not {want.pool}"
             )
-        told = await self._ask("leases/acquire", {"kind": want.kind, "capacity": want.capacity})
-        try:
-            return [Lease(**each) for each in told["leases"]]
-        except (KeyError, TypeError) as error:
-            raise _foreign() from error
+        async with self._asking:
+            # One question at a time: what a second one does not know yet would be given again.
+            told = await self._ask("leases/acquire", self._question(want))
+            try:
+                leases = [Lease(**each) for each in told["leases"]]
+            except (KeyError, TypeError) as error:
+                raise _foreign() from error
+            self._know(leases)
+        return leases
 
     async def heartbeat(self, held: Sequence[Lease]) -> Beat:
         """As `Leases.heartbeat`."""
+        self._know(held)
         told = await self._ask("leases/heartbeat", {"held": [_named(lease) for lease in held]})
         try:
             return Beat(
@@ -114,10 +134,43 @@ class ControlLeases:
     async def complete(self, lease: Lease, result: Mapping[str, Any]) -> None:
         """As `Leases.complete`."""
         await self._ask("leases/complete", {**_named(lease), "result": dict(result)})
+        self._forget(lease)
 
     async def release(self, lease: Lease, reason: str) -> None:
         """As `Leases.release`."""
         await self._ask("leases/release", {**_named(lease), "reason": reason[:200]})
+        self._forget(lease)
+
+    def _question(self, want: Want) -> dict[str, Any]:
+        """Return a question with the leases that this worker may hold, so far as it knows."""
+        now_s = self._clock()
+        self._known = {key: one for key, one in self._known.items() if one.until_s > now_s}
+        self._questions += 1
+        return {
+            "kind": want.kind,
+            "capacity": want.capacity,
+            "run": self._run,
+            "number": self._questions,
+            "known": [
+                {"kind": kind, "id": work_id, "token": one.token}
+                for (kind, work_id), one in self._known.items()
+                if kind == want.kind
+            ],
+        }
+
+    def _know(self, leases: Sequence[Lease]) -> None:
+        """Remember leases for longer than a worker may hold them without a heartbeat."""
+        now_s = self._clock()
+        for lease in leases:
+            known = self._known.get((lease.kind, lease.id))
+            if known is None or known.token <= lease.token:
+                until_s = now_s + 2 * lease.good_for_s
+                self._known[lease.kind, lease.id] = _Known(lease.token, until_s)
+
+    def _forget(self, lease: Lease) -> None:
+        known = self._known.get((lease.kind, lease.id))
+        if known is not None and known.token == lease.token:
+            del self._known[lease.kind, lease.id]
 
     async def _ask(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Ask with a token; with a new one when the control plane does not know it any more."""

@@ -78,10 +78,14 @@ class FeatureLog:
     async def run(self, ctx: Ctx) -> None:
         """Write until drained."""
         self._open.clear()
-        await fold(ctx, self.name, TOPICS, self._take, self._open_sessions)
+        await fold(ctx, self.name, TOPICS, self._take, self._open_sessions, drop=self._drop)
 
     def _open_sessions(self) -> Collection[str]:
         return self._open.keys()
+
+    async def _drop(self, session_ids: Collection[str]) -> None:
+        for session_id in session_ids:
+            self._open.pop(session_id, None)
 
     async def _take(self, records: Sequence[Record]) -> None:
         for record in records:

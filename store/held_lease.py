@@ -62,7 +62,9 @@ class HeldLease:
         return self._good_until_s - self._timer.now()
 
     def renewed(self, asked_s: float, good_for_s: float) -> None:
-        """Take in that a request sent at `asked_s` has renewed it."""
+        """Take in that a request sent at `asked_s` has renewed it; once over, it stays over."""
+        if self.left_s <= 0:
+            return
         self._good_until_s = max(self._good_until_s, asked_s + good_for_s)
 
     def check(self) -> None:

@@ -78,6 +78,7 @@ class LeaseKeeper:
         self._held: dict[str, HeldLease] = {}
         self._freed = asyncio.Event()
         self._broke_in_a_row = 0
+        self._not_before_s = 0.0
         self._failures = 0
         self.trouble = ""
         """Why no leases come, while that is so; a sentence for ops."""
@@ -137,9 +138,9 @@ class LeaseKeeper:
         """Ask for as many as there is room for."""
         room = self._want.capacity - len(self._held)
         self._freed.clear()
-        if room <= 0:
-            return []
         asked_s = self._timer.now()
+        if room <= 0 or asked_s < self._not_before_s:
+            return []
         try:
             taken = await self._leases.acquire(replace(self._want, capacity=room))
         except LeaseError as error:
@@ -153,13 +154,11 @@ class LeaseKeeper:
         pause_s = self._ask_s
         if self._failures:
             pause_s = _growing(RETRY_S, self._failures, RETRY_MAX_S)
-        if self._broke_in_a_row:
-            pause_s = max(pause_s, _growing(RETRY_S, self._broke_in_a_row, BROKE_MAX_S))
         waits: set[asyncio.Future[Any]] = {
             asyncio.ensure_future(self._timer.sleep(pause_s)),
             asyncio.ensure_future(self._draining.wait()),
         }
-        if not self._failures and not self._broke_in_a_row:
+        if not self._failures:
             waits.add(asyncio.ensure_future(self._freed.wait()))
         await _first(waits)
 
@@ -224,8 +223,12 @@ class LeaseKeeper:
                 work.cancel()
                 await asyncio.gather(work, return_exceptions=True)
         if why == "lost":
-            held.lost.set()
             log.warning("lease lost", extra=_named(held))
+            return "lost"
+        if why == "over":
+            held.lost.set()
+            # It may be nobody else's yet: then another need not wait until it falls free.
+            await self._give_back(held, "over")
             return "lost"
         if why:
             return await self._give_back(held, why)
@@ -252,7 +255,7 @@ class LeaseKeeper:
                 for name, wait in waits.items():
                     if wait.done():
                         return name
-            return "lost"
+            return "over"
         finally:
             for wait in waits.values():
                 wait.cancel()
@@ -267,6 +270,8 @@ class LeaseKeeper:
             return "lost"
         if error is not None:
             self._broke_in_a_row += 1
+            pause_s = _growing(RETRY_S, self._broke_in_a_row, BROKE_MAX_S)
+            self._not_before_s = self._timer.now() + pause_s
             log.error("leased work broke", extra=_named(held), exc_info=error)
             if not _blames_work(error):
                 return await self._give_back(held, "unavailable")

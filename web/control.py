@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from bus.ports import Meter, SilentMeter
 from store.control_settings import SECRET_CHARS_MIN, ControlSettings
 from store.leases import Kind, Lease, LeaseLost, LeasesAway, LeasesRefused, Pool, Want
+from store.state.lease_choice import Question
 from store.state.leases import LeaseBook
 from store.state.local_leases import LocalLeases
 from web.errors import WorkerRefused
@@ -48,19 +49,30 @@ class NewWorker(_Body):
     pool: Pool = "cpu"
 
 
-class Acquire(_Body):
-    """Ask for work."""
-
-    kind: Kind
-    capacity: int = Field(ge=0, le=CAPACITY_MAX)
-
-
 class Held(_Body):
     """A lease as its holder names it."""
 
     kind: Kind
     id: Id
     token: int = Field(ge=1, lt=2**31)
+
+
+class Acquire(_Body):
+    """Ask for work."""
+
+    kind: Kind
+    capacity: int = Field(ge=0, le=CAPACITY_MAX)
+    run: str = Field(default="", max_length=100)
+    """As in Question; so are `number` and `known`."""
+    number: int = Field(default=0, ge=0, lt=2**31)
+    known: list[Held] = Field(default=[], max_length=HELD_MAX)
+
+    def question(self) -> Question | None:
+        """Return what the worker says of itself; None when it says nothing."""
+        if not self.run:
+            return None
+        known = frozenset((held.id, held.token) for held in self.known if held.kind == self.kind)
+        return Question(run=self.run, number=self.number, known=known)
 
 
 class Heartbeat(_Body):
@@ -175,9 +187,10 @@ def _add_taking(router: APIRouter, door: _Door) -> None:
     @router.post("/leases/acquire")
     async def acquire(request: Request) -> Response:
         """Give a worker what it may have."""
-        worker, leases = door.leases(request)
+        worker = door.worker(request)
         told = await _read(request, Acquire)
         door.check_kinds(worker, [told.kind])
+        leases = LocalLeases(door.book, worker.name, told.question())
         with _told():
             given = await leases.acquire(
                 Want(kind=told.kind, capacity=told.capacity, pool=worker.pool)

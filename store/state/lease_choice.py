@@ -35,6 +35,18 @@ async def database_clock(session: AsyncSession) -> float:
     return float((await session.execute(text(_NOW[connection.dialect.name]))).scalar_one())
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What a worker says of itself when it asks, so that a lost answer harms nobody."""
+
+    run: str
+    """Names the worker's process."""
+    number: int
+    """Grows with each question of a run."""
+    known: frozenset[tuple[str, int]]
+    """Ids and tokens of the leases of this kind that it knows to be its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """What is there to choose from at one moment, in one transaction."""
@@ -43,6 +55,37 @@ class Choice:
     tenant_id: str
     settings: LeaseSettings
     now_s: float
+
+    async def unheard(self, worker: str, want: Want, question: Question) -> Sequence[LeaseRow]:
+        """Lock and return what the worker was given in an answer that it has not heard."""
+        query = (
+            select(LeaseRow)
+            .where(
+                LeaseRow.tenant_id == self.tenant_id,
+                LeaseRow.kind == want.kind,
+                LeaseRow.state == "open",
+                LeaseRow.owner == worker,
+                LeaseRow.until_s > self.now_s,
+            )
+            .order_by(LeaseRow.priority, LeaseRow.queued_at_s, LeaseRow.id)
+            .with_for_update(skip_locked=True)
+        )
+        rows = (await self.session.execute(query)).scalars().all()
+        return [row for row in rows if (row.id, row.token) not in question.known][: want.capacity]
+
+    async def is_late(self, worker: str, want: Want, question: Question) -> bool:
+        """Say whether the worker has asked again since, so that nobody hears the answer."""
+        query = (
+            select(LeaseWorkerRow)
+            .where(
+                LeaseWorkerRow.tenant_id == self.tenant_id,
+                LeaseWorkerRow.kind == want.kind,
+                LeaseWorkerRow.name == worker,
+            )
+            .with_for_update()
+        )
+        row = (await self.session.execute(query)).scalar_one_or_none()
+        return row is not None and row.run == question.run and row.question >= question.number
 
     async def rows(self, worker: str, want: Want) -> Sequence[LeaseRow]:
         """Lock and return what a worker may have; what another transaction looks at is its."""

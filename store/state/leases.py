@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from sqlalchemy import delete, select, tuple_, update
@@ -18,7 +18,7 @@ from bus.ports import Meter, SilentMeter
 from store.lease_settings import LeaseSettings
 from store.leases import Beat, Kind, Lease, LeaseLost, Want
 from store.state.accounts import insert_of
-from store.state.lease_choice import HELD, Choice, Clock, database_clock
+from store.state.lease_choice import HELD, Choice, Clock, Question, database_clock
 from store.state.lease_rules import REASONS, as_json, lost_result, queued_render, render_result
 from store.state.state import State
 from store.state.tables import LeaseRow, LeaseWorkerRow, TenantRow
@@ -130,8 +130,13 @@ class LeaseBook:
                     row.owner = ""
                 row.state, row.work, row.result = "done", {}, None
 
-    async def acquire(self, worker: str, want: Want) -> list[Lease]:
+    async def acquire(
+        self, worker: str, want: Want, question: Question | None = None
+    ) -> list[Lease]:
         """Give a worker what it may have; see `Leases.acquire`.
+
+        `question`: of a worker whose answers may get lost. What it was given without hearing of it
+        is given to it again, and a question that arrives after a later one is left unanswered.
 
         Raises:
             StateUnavailable: the database cannot be written now.
@@ -140,12 +145,22 @@ class LeaseBook:
         async with self.state.writing() as session:
             now_s = await self._begin(session)
             choice = Choice(session, self.tenant_id, self.settings, now_s)
-            rows = await choice.rows(worker, want)
+            again: Sequence[LeaseRow] = []
+            if question is not None:
+                if await choice.is_late(worker, want, question):
+                    return []
+                again = await choice.unheard(worker, want, question)
+            for row in again:
+                row.owner = ""
+            counted["again"] = len(again)
+            room = replace(want, capacity=want.capacity - len(again))
+            rows = [*again, *await choice.rows(worker, room)]
             given = [row for row in rows if self._hand(row, worker, now_s, counted)]
             counted["given"] = len(given)
             if want.pool != "gpu":
                 counted["fallback"] = sum(row.pool == "gpu" for row in given)
-            await self._note_worker(session, worker, want, want.capacity - len(given), now_s)
+            left = want.capacity - len(given)
+            await self._note_worker(session, worker, want, left, question, now_s)
             leases = [self._lease(row) for row in given]
         self._tell(want, counted)
         return leases
@@ -315,10 +330,23 @@ class LeaseBook:
         return True
 
     async def _note_worker(
-        self, session: AsyncSession, worker: str, want: Want, room: int, now_s: float
+        self,
+        session: AsyncSession,
+        worker: str,
+        want: Want,
+        room: int,
+        question: Question | None,
+        now_s: float,
     ) -> None:
         insert = await insert_of(session)
-        told = {"pool": want.pool, "room": room, "asked_at_s": now_s, "seen_at_s": now_s}
+        told = {
+            "pool": want.pool,
+            "room": room,
+            "asked_at_s": now_s,
+            "seen_at_s": now_s,
+            "run": "" if question is None else question.run,
+            "question": 0 if question is None else question.number,
+        }
         await session.execute(
             insert(LeaseWorkerRow)
             .values(tenant_id=self.tenant_id, kind=want.kind, name=worker, **told)
@@ -344,6 +372,8 @@ class LeaseBook:
             meter.count("clipthat_leases_lost_total", counted["lost"], kind=kind)
         if counted["given_up"]:
             meter.count("clipthat_leases_given_up_total", counted["given_up"], kind=kind)
+        if counted["again"]:
+            meter.count("clipthat_leases_given_again_total", counted["again"], kind=kind)
         if counted["fallback"]:
             meter.count("clipthat_lease_fallbacks_total", counted["fallback"], pool=pool)
 

@@ -11,21 +11,23 @@ from typing import Any
 
 from store.leases import Beat, Lease, LeasesAway, Want
 from store.state.errors import StateUnavailable
+from store.state.lease_choice import Question
 from store.state.leases import LeaseBook
 
 
 class LocalLeases:
     """Implements store.leases.Leases for a worker beside the database."""
 
-    def __init__(self, book: LeaseBook, worker: str) -> None:
-        """`worker`: a name that no other worker has."""
+    def __init__(self, book: LeaseBook, worker: str, question: Question | None = None) -> None:
+        """`worker`: a name that no other worker has; `question`: see `LeaseBook.acquire`."""
         self._book = book
         self._worker = worker
+        self._question = question
 
     async def acquire(self, want: Want) -> list[Lease]:
         """As `Leases.acquire`."""
         with _away():
-            return await self._book.acquire(self._worker, want)
+            return await self._book.acquire(self._worker, want, self._question)
 
     async def heartbeat(self, held: Sequence[Lease]) -> Beat:
         """As `Leases.heartbeat`."""

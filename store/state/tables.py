@@ -406,6 +406,9 @@ class LeaseWorkerRow(Base):
     """When it asked for work last."""
     seen_at_s: Mapped[float] = mapped_column(default=0.0)
     """When it was heard of last."""
+    run: Mapped[str] = mapped_column(default="")
+    """Of which of its runs the last question was; `question` is its number there."""
+    question: Mapped[int] = mapped_column(default=0)
 
 
 TABLES: tuple[type[Base], ...] = (

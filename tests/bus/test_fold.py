@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import pytest
 
@@ -49,6 +49,34 @@ class Summing:
                 self.sums[event.session_id] = 0
             if self.after is not None:
                 await self.after(event)
+
+
+class Moving(Summing):
+    """The same, letting go of what moves to another member."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = 0
+        self._changed = asyncio.Event()
+
+    async def run(self, ctx: Ctx) -> None:
+        self.begun += 1
+        self.after = self._note
+        await fold(ctx, "sum", TOPICS, self.take, self.sums.keys, drop=self._drop)
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        """Wait until something is so."""
+        while not is_so():
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _note(self, _: Event) -> None:
+        self._changed.set()
+
+    async def _drop(self, session_ids: Collection[str]) -> None:
+        for session_id in session_ids:
+            self.sums.pop(session_id, None)
+        self._changed.set()
 
 
 async def run_until(stage: Summing, ctx: Ctx, last: Event) -> None:
@@ -145,3 +173,28 @@ async def test_partitions_that_move_make_the_stage_begin_again(
             await drained(heir)
             with pytest.raises(Fenced):
                 await asyncio.wait_for(running, LIMIT_S)
+
+
+async def test_a_member_that_comes_takes_its_share_and_the_others_go_on(open_bus: OpenBus) -> None:
+    names = [f"s{n}" for n in range(8)]
+    starts = [started(name, channel=name) for name in names]
+    async with open_bus() as here, open_bus() as there, open_bus() as writer:
+        first, second = Moving(), Moving()
+        await writer.publish([*starts, *(window(1, name, name) for name in names)])
+        ctx_1, ctx_2 = Ctx(bus=here), Ctx(bus=there)
+        async with asyncio.timeout(LIMIT_S), asyncio.TaskGroup() as group:
+            group.create_task(first.run(ctx_1))
+            await first.until(lambda: len(first.sums) == 8)
+            group.create_task(second.run(ctx_2))
+            await first.until(lambda: len(first.sums) < 8)
+            await second.until(lambda: set(first.sums) ^ set(second.sums) == set(names))
+            ends = [event for name in names for event in (window(2, name, name), ended(name, name))]
+            await writer.publish(ends)
+            await first.until(lambda: not first.sums)
+            await second.until(lambda: not second.sums)
+            ctx_1.draining.set()
+            ctx_2.draining.set()
+        assert first.results | second.results == dict.fromkeys(names, 3)
+        assert first.results
+        assert second.results
+        assert (first.begun, second.begun) == (1, 1)

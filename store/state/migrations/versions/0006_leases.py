@@ -47,6 +47,8 @@ def upgrade() -> None:
         sa.Column("room", sa.Integer(), nullable=False),
         sa.Column("asked_at_s", sa.Double(), nullable=False),
         sa.Column("seen_at_s", sa.Double(), nullable=False),
+        sa.Column("run", sa.String(), nullable=False),
+        sa.Column("question", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["tenant_id"], ["tenants.id"], name=op.f("fk_lease_workers_tenants")
         ),
