@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from aiokafka.errors import CommitFailedError
 
 from bus.consume import consume
 from bus.errors import BusError, Fenced
@@ -244,6 +245,31 @@ async def test_a_reader_that_gets_nothing_of_what_is_there_says_so(
         await bus.publish([started("s"), *windows(1)])
         with pytest.raises(BusError, match="nothing from"):
             await fetch_for_ever(subscription)
+
+
+async def test_what_a_refused_commit_told_of_comes_again(
+    broker: KafkaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_: object) -> None:
+        raise CommitFailedError
+
+    async with (
+        asyncio.timeout(LIMIT_S),
+        KafkaBus.open(tmp_path, impatient(broker)) as bus,
+        bus.subscribe("g", ["chat"]) as subscription,
+    ):
+        await bus.publish(windows(4))
+        first = await read(subscription, 1)
+        await subscription.commit(behind(first))
+        held = await read(subscription, 2)
+        with monkeypatch.context() as patch:
+            patch.setattr(subscription._member.consumer, "commit", refuse)
+            with pytest.raises(Fenced):
+                await subscription.commit(behind(held))
+        with pytest.raises(Fenced) as fenced:
+            await subscription.fetch(10, 0.1)
+        assert fenced.value.places == {record.place for record in held}
+        assert seconds(await read(subscription, 3)) == [1, 2, 3]
 
 
 async def test_a_member_that_leaves_while_others_hold_the_group_up_keeps_nothing(
