@@ -8,7 +8,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 export UV_PROJECT_ENVIRONMENT := .venv
 PYTEST_WORKERS ?= 2
 
-.PHONY: help setup demo test lint format bench clean
+.PHONY: help setup demo test lint format bench chaos clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ format: .venv/.synced ## Rewrite the code in the project's style
 
 bench: .venv/.synced ## Measure against what one would use instead (see bench/README.md)
 	.venv/bin/python -m bench
+
+chaos: .venv/.synced ## Kill workers at random, take away what they stand on, and count what is lost (hours)
+	.venv/bin/python -m tests.chaos $(CHAOS)
 
 clean: ## Remove everything that was installed or made here
 	rm -rf .venv .tools .demo bench/.work

@@ -21,7 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=None, help="default: a new one each time")
-    parser.add_argument("--on", action="append", choices=("local", "cluster"))
+    parser.add_argument("--on", action="append", choices=("local", "stores", "cluster"))
     parser.add_argument("--channels", type=int, default=4)
     parser.add_argument("--every", type=float, default=0.9, help="mean seconds between kills")
     parser.add_argument("--keep", type=Path, help="folder for logs and data; default: a temporary")

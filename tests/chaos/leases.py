@@ -71,7 +71,7 @@ class LeaseWatch:
         """Look once; a database that is away is looked at again."""
         try:
             rows = [Row(*row) for row in await self.look()]
-        except (apsw.Error, asyncpg.PostgresError, OSError):
+        except (apsw.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             return
         at_s = time.time()
         for row in rows:

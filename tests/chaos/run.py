@@ -93,7 +93,8 @@ async def man(
     for role, count in settings.crew.items():
         for n in range(1, count + 1):
             more = ("--config", str(config)) if role == "control" else ("--set", "web.port=0")
-            await crew.start(crew.add(f"{role}-{n}", role, *more))
+            name = f"{role}-{n}"
+            await crew.start(crew.add(name, role, *more, *stand.folder_of(name)))
 
 
 async def until_watched(crew: Fleet, watch: LeaseWatch, channels: Sequence[Channel]) -> None:

@@ -9,7 +9,10 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,10 +25,13 @@ from store.state.state import State
 from tests.chaos import leases
 from tests.chaos.fleet import as_environment
 from tests.chaos.truth import Truth, read_local
+from tests.services.postgres import Postgres, postgres_server
+from tests.services.s3 import KEYS, S3
 
-On = Literal["local", "cluster"]
+On = Literal["local", "stores", "cluster"]
 
 _SECRET = "chaos-" * 8
+_START_S = 120.0
 
 QUICK: Mapping[str, object] = {
     "fetch.allow_private": True,
@@ -51,6 +57,17 @@ class Stand:
     read_truth: Callable[[], Awaitable[Truth]]
     look: leases.Look
     database_url: str
+    own_folders: bool = False
+    """Whether workers share no folder."""
+    database: Postgres | None = None
+    s3: S3 | None = None
+    kafka: Any = None
+
+    def folder_of(self, worker: str) -> tuple[str, ...]:
+        """Return what a worker is told of its own folder."""
+        if not self.own_folders:
+            return ()
+        return ("--set", f"data_dir={self.folder / 'data' / worker}")
 
     @property
     def settings(self) -> Settings:
@@ -116,6 +133,114 @@ async def local(folder: Path, more: Mapping[str, object]) -> AsyncIterator[Stand
     )
 
 
-def opener(on: On) -> Callable[..., contextlib.AbstractAsyncContextManager[Any]]:
+@contextlib.asynccontextmanager
+async def stores(folder: Path, more: Mapping[str, object]) -> AsyncIterator[Stand]:
+    """The local bus, but rows in PostgreSQL and objects in a bucket."""
+    with postgres_server() as database, s3_process() as s3:
+        async with _over_stores(folder, more, database, s3) as stand:
+            yield stand
+
+
+@contextlib.asynccontextmanager
+async def _over_stores(
+    folder: Path, more: Mapping[str, object], database: Postgres, s3: S3
+) -> AsyncIterator[Stand]:
+    name = await database.fresh()
+    bus = folder / "data" / STATE_NAME
+    bus.mkdir(parents=True)
+
+    async def read_truth() -> Truth:
+        return await asyncio.to_thread(read_local, bus / "bus.db")
+
+    yield Stand(
+        folder=folder,
+        settings_by_name=base(folder, {**over(database.url(name), s3), **more}),
+        keys=KEYS,
+        read_truth=read_truth,
+        look=leases.postgres(database.url(name, "postgres")),
+        database_url=database.url(name),
+        database=database,
+        s3=s3,
+    )
+
+
+@contextlib.asynccontextmanager
+async def cluster(folder: Path, more: Mapping[str, object]) -> AsyncIterator[Stand]:
+    """Kafka, PostgreSQL and a bucket; workers share nothing else, each has a folder of its own."""
+    from tests.chaos.kafka_log import read_kafka
+    from tests.services.kafka_server import KafkaServer, why_no_kafka
+
+    if why := await asyncio.to_thread(why_no_kafka):
+        raise RuntimeError(why)
+    kafka = await asyncio.to_thread(KafkaServer, folder / "kafka")
+    await asyncio.to_thread(kafka.start)
+    try:
+        with postgres_server() as database, s3_process() as s3:
+            name = await database.fresh()
+            settings = {
+                **over(database.url(name), s3),
+                "kafka.bootstrap": kafka.bootstrap,
+                **more,
+            }
+
+            async def read_truth() -> Truth:
+                return await read_kafka(kafka.bootstrap)
+
+            yield Stand(
+                folder=folder,
+                settings_by_name=base(folder, settings),
+                keys=KEYS,
+                read_truth=read_truth,
+                look=leases.postgres(database.url(name, "postgres")),
+                database_url=database.url(name),
+                own_folders=True,
+                database=database,
+                s3=s3,
+                kafka=kafka,
+            )
+    finally:
+        await asyncio.to_thread(kafka.stop)
+
+
+def over(database_url: str, s3: S3) -> dict[str, object]:
+    """Return the settings that put rows into a database and objects into a new bucket."""
+    return {
+        "database_url": database_url,
+        "objects_url": s3.bucket(),
+        "objects.endpoint_url": s3.address,
+    }
+
+
+@contextlib.contextmanager
+def s3_process() -> Iterator[S3]:
+    """Run the S3 server in a process of its own, so that it holds nobody else up."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        s3 = S3(f"http://127.0.0.1:{port}")
+        until_s = time.monotonic() + _START_S
+        while not _is_open(port):
+            if time.monotonic() > until_s:
+                raise TimeoutError("moto's server does not start")
+            time.sleep(0.05)
+        yield s3
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _is_open(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def opener(on: On) -> Callable[..., contextlib.AbstractAsyncContextManager[Stand]]:
     """Return what opens a stand of a kind."""
-    return {"local": local}[on]
+    return {"local": local, "stores": stores, "cluster": cluster}[on]
