@@ -31,6 +31,8 @@ T = TypeVar("T")
 BATCH_BYTES = 128 * 1024
 _MESSAGE_BYTES_MAX = 2 * 1024 * 1024
 """Above what the codec lets through, so that no event can ever be stuck for its size."""
+_NOT_COORDINATOR = 16
+_UNKNOWN_MEMBER = 25
 _EXISTS = 36
 _LOOK_AGAIN_S = 0.05
 
@@ -41,6 +43,7 @@ class KafkaClient:
     def __init__(self, settings: KafkaSettings) -> None:
         self.settings = settings
         self._ready: set[str] = set()
+        self._left: set[tuple[str, str]] = set()
 
     def name(self, topic_or_group: str) -> str:
         """Return a topic's or a group's name at the brokers."""
@@ -138,12 +141,23 @@ class KafkaClient:
 
     async def drop_member(self, consumer: Any) -> None:
         """Leave a group, whatever its state; the others are told, unless no broker answers."""
-        await self.let_go(consumer.stop())
         coordinator = consumer._coordinator
-        if coordinator is None or not coordinator.member_id:
-            return
-        # It waits for others who are joining, and its connection is kept for the answer to that.
-        # Left like this it would go on telling that it is alive, and keep partitions for itself.
+        try:
+            if coordinator is not None and coordinator.member_id:
+                self._left.add((coordinator.group_id, coordinator.member_id))
+            await self.let_go(consumer.stop())
+            if coordinator is not None and coordinator.member_id:
+                await self._leave_at_once(consumer)
+        finally:
+            await self.let_go(consumer._client.close())
+
+    async def _leave_at_once(self, consumer: Any) -> None:
+        """Leave a group that keeps us waiting, since another member holds its rebalance up.
+
+        Left as it is the member would go on telling that it is alive, and keep partitions for
+        itself.
+        """
+        coordinator = consumer._coordinator
         for task in (
             coordinator._coordination_task,
             coordinator._heartbeat_task,
@@ -153,12 +167,24 @@ class KafkaClient:
             if task is not None:
                 task.cancel()
                 task.add_done_callback(_look_away)
-        try:
-            if coordinator.coordinator_id is not None:
-                farewell = LeaveGroupRequest(coordinator.group_id, coordinator.member_id)
-                await self.let_go(consumer._client.send(coordinator.coordinator_id, farewell))
-        finally:
-            await self.let_go(consumer._client.close())
+        self._left.add((coordinator.group_id, coordinator.member_id))
+        if coordinator.coordinator_id is not None:
+            # Not over the coordinator's connection: that is kept for the answer to the join.
+            farewell = LeaveGroupRequest(coordinator.group_id, coordinator.member_id)
+            await self.let_go(consumer._client.send(coordinator.coordinator_id, farewell))
+
+    async def take_leave(self, consumer: Any) -> None:
+        """Have a group forget our members that left while perhaps no broker heard of it.
+
+        It would wait for each of them as long as a session lasts.
+
+        Raises:
+            BusError: no broker answers.
+        """
+        coordinator = consumer._coordinator
+        for group, member in [each for each in self._left if each[0] == coordinator.group_id]:
+            await self.ask(_until_forgotten(coordinator, LeaveGroupRequest(group, member)))
+            self._left.discard((group, member))
 
     async def drop_producer(self, producer: Any, *, clean: bool) -> None:
         """Shut a producer down, after it has sent what it holds, or (not clean) before."""
@@ -240,6 +266,18 @@ class KafkaClient:
             told["sasl_plain_username"] = settings.sasl_username
             told["sasl_plain_password"] = settings.sasl_password
         return told
+
+
+async def _until_forgotten(coordinator: Any, farewell: Any) -> None:
+    """A broker that has just started does not know its groups yet."""
+    while True:
+        await coordinator.ensure_coordinator_known()
+        told = await coordinator._send_req(farewell)
+        if told.error_code in (0, _UNKNOWN_MEMBER):
+            return
+        if told.error_code == _NOT_COORDINATOR:
+            coordinator.coordinator_dead()
+        await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 class _Unsupported(Exception):

@@ -34,7 +34,7 @@ class KafkaSettings:
     ack_s: float = 8.0
     """Events that are not acknowledged within this time are put into the outbox on our own disk,
     and sent again from there until they are."""
-    connect_s: float = 8.0
+    connect_s: float = 5.0
     """How long connecting may take."""
     retry_s: float = 1.0
     """Pause between two tries to empty the outbox."""

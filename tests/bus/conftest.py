@@ -43,6 +43,8 @@ def open_bus(request: pytest.FixtureRequest, tmp_path: Path, clock: SteppedClock
         local = LocalBusSettings(synchronous="NORMAL", poll_s=0.005)
         return lambda: LocalBus.open(tmp_path / "bus.db", local, clock=clock)
     broker: KafkaServer = request.getfixturevalue("kafka")
-    settings = kafka_settings(broker.bootstrap, ack_s=60.0, request_s=60.0, connect_s=60.0, leave_s=30.0)
+    settings = kafka_settings(
+        broker.bootstrap, ack_s=60.0, request_s=60.0, connect_s=60.0, leave_s=30.0
+    )
     folders = (tmp_path / f"process-{n}" for n in itertools.count())
     return lambda: KafkaBus.open(next(folders), settings, clock=clock)

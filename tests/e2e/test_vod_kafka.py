@@ -11,7 +11,7 @@ from tests.e2e.media import QUICK, clips_of, clipthat, make_chat, make_video, mo
 from tests.services.kafka_server import KafkaServer
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_recording_gives_the_same_clips_through_kafka(kafka: KafkaServer, tmp_path: Path) -> None:
     make_video(tmp_path / "video.mp4")
     make_chat(tmp_path / "chat.jsonl")
@@ -25,6 +25,7 @@ def test_a_recording_gives_the_same_clips_through_kafka(kafka: KafkaServer, tmp_
             *QUICK,
             *more,
             cwd=tmp_path,
+            timeout_s=400,
         )
         assert done.returncode == 0, done.stderr + done.stdout
     assert clips_of(tmp_path / "kafka") == clips_of(tmp_path / "local") != []
