@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bus.ports import SilentMeter
@@ -147,6 +147,13 @@ ACTS = st.lists(
 
 
 @settings(max_examples=150, deadline=None)
+@example(
+    # The answer to a heartbeat comes late, and nothing comes through after it.
+    [
+        *(("wait", 0, 3), ("late", 0, True), ("wait", 0, 10), ("late", 0, False)),
+        *(("wait", 0, 1), ("line", 0, "down"), ("wait", 0, 20)),
+    ]
+)
 @given(ACTS)
 def test_one_alone_writes(acts: list[Act]) -> None:
     asyncio.run(_play(acts))
