@@ -86,12 +86,26 @@ class KafkaBus:
             MalformedEvent: an event holds what JSON cannot carry; none is published.
             BusFull: the brokers do not answer, and the outbox has no space left.
         """
+        await self._publish(events, None)
+
+    async def publish_while(self, events: Sequence[Event], good: Callable[[], bool]) -> None:
+        """As `publish`; see bus.ports.HoldingBus.
+
+        Raises:
+            BusError: it was no longer good before the events could be sent.
+        """
+        await self._publish(events, good)
+
+    async def _publish(self, events: Sequence[Event], good: Callable[[], bool] | None) -> None:
         now_s = self._clock()
         # Whatever `clock` is, stamps put what different processes have written into order.
         stamp_s = time.time()
-        messages = [message_of(event, now_s, self._stamps.next(stamp_s)) for event in events]
+        messages = [
+            message_of(event, now_s, self._stamps.next(stamp_s), is_fenced=good is not None)
+            for event in events
+        ]
         if messages:
-            await self._publisher.publish(messages)
+            await self._publisher.publish(messages, good)
 
     @contextlib.asynccontextmanager
     async def subscribe(

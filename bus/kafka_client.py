@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -34,6 +36,7 @@ _MESSAGE_BYTES_MAX = 2 * 1024 * 1024
 _NOT_COORDINATOR = 16
 _UNKNOWN_MEMBER = 25
 _EXISTS = 36
+_AT_ONCE = struct.pack("ii", 1, 0)
 _LOOK_AGAIN_S = 0.05
 
 
@@ -185,6 +188,18 @@ class KafkaClient:
         for group, member in [each for each in self._left if each[0] == coordinator.group_id]:
             await self.ask(_until_forgotten(coordinator, LeaveGroupRequest(group, member)))
             self._left.discard((group, member))
+
+    def forbid_late_sending(self, producer: Any) -> None:
+        """See to it that a connection which is closed takes what it has not sent along.
+
+        Otherwise the system goes on sending it for minutes: to a broker that was cut off and is
+        back, whoever may write by then.
+        """
+        for connection in producer.client._conns.values():
+            writer = connection._writer
+            if writer is not None:
+                socket_ = writer.get_extra_info("socket")
+                socket_.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
 
     async def drop_producer(self, producer: Any, *, clean: bool) -> None:
         """Shut a producer down, after it has sent what it holds, or (not clean) before."""

@@ -23,6 +23,7 @@ from bus.topics import TOPICS, dlq_name
 Headers = Sequence[tuple[str, bytes]]
 
 _STAMP = "ce_stamp"
+_FENCED = ("ce_fenced", b"1")
 _LETTER = "letter"
 
 
@@ -43,6 +44,11 @@ class Message:
     def place(self) -> TopicPartition:
         """The partition that it goes to."""
         return TopicPartition(self.topic, self.partition)
+
+    @property
+    def is_fenced(self) -> bool:
+        """Whether it may be sent only while whoever published it may write."""
+        return _FENCED in self.headers
 
 
 @dataclass(slots=True)
@@ -86,7 +92,7 @@ class Consumed(Protocol):
     headers: Headers
 
 
-def message_of(event: Event, at_s: float, stamp: int) -> Message:
+def message_of(event: Event, at_s: float, stamp: int, *, is_fenced: bool = False) -> Message:
     """Return the message that tells an event.
 
     Raises:
@@ -103,7 +109,7 @@ def message_of(event: Event, at_s: float, stamp: int) -> Message:
         event_id=event.event_id,
         key=event.key.encode(),
         value=encode(event),
-        headers=[*told, (_STAMP, b"%d" % stamp)],
+        headers=[*told, (_STAMP, b"%d" % stamp), *([_FENCED] if is_fenced else [])],
         first=isinstance(event, SessionStarted),
     )
 

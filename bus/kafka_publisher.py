@@ -2,7 +2,8 @@
 
 Law: an event is durable when `publish` returns, at the brokers or in the outbox. While the outbox
 holds something, everything goes through it, so that nothing overtakes; a message may be sent
-twice, and the readers leave out the second.
+twice, and the readers leave out the second. What is fenced leaves this process while its fence
+is good, and never after.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,10 @@ _WAVE_MAX = 5_000
 _DRAIN_MAX = 1_000
 
 
+Good = Callable[[], bool]
+"""Says whether whoever has published may still write."""
+
+
 @dataclass(slots=True, eq=False)
 class _Call:
     """A publish that waits: its messages, how many of them are acknowledged, and who is told."""
@@ -36,6 +41,7 @@ class _Call:
     messages: Sequence[Message]
     answer: asyncio.Future[None]
     sent: int = 0
+    good: Good | None = None
 
 
 class _Unsent(Exception):
@@ -57,6 +63,8 @@ class Publisher:
         self._calls: deque[_Call] = deque()
         self._parked = 0
         self._recent: dict[str, None] = {}
+        self._fences: dict[str, Good] = {}
+        """Of the fenced messages that this process has put into the outbox, by event id."""
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
         self._producer: Any = None
@@ -79,18 +87,27 @@ class Publisher:
                 await self._park(self._calls_waiting())
             await self._drop_producer(clean=not self._parked)
 
-    async def publish(self, messages: Sequence[Message]) -> None:
+    async def publish(self, messages: Sequence[Message], good: Good | None = None) -> None:
         """Send; durable on return.
+
+        Args:
+            messages: what to send.
+            good: asked before fenced messages are sent.
 
         Raises:
             BusFull: the outbox has no space left.
             BusClosed: the bus is closed.
+            BusError: they were not good any more before they could be sent.
         """
         if self._closing.is_set():
             raise BusClosed("the bus is closed")
+        if good is not None:
+            # Whoever publishes again what is still held does so under a fence of its own.
+            self._fences.update({m.event_id: good for m in messages if m.event_id in self._fences})
         fresh = self._remember(messages)
         if self._parked:
             self._parked += len(fresh)
+            self._fence(fresh, good)
             try:
                 await self._outbox.add(fresh)
             except BusError:
@@ -99,7 +116,7 @@ class Publisher:
                 raise
         elif fresh or self._calls:
             # Without a message of its own it still waits for whoever sends the same ids now.
-            call = _Call(fresh, asyncio.get_running_loop().create_future())
+            call = _Call(fresh, asyncio.get_running_loop().create_future(), good=good)
             self._calls.append(call)
             self._wake.set()
             await call.answer
@@ -119,6 +136,11 @@ class Publisher:
     def _forget(self, messages: Iterable[Message]) -> None:
         for message in messages:
             self._recent.pop(message.event_id, None)
+            self._fences.pop(message.event_id, None)
+
+    def _fence(self, messages: Iterable[Message], good: Good | None) -> None:
+        if good is not None:
+            self._fences.update({message.event_id: good for message in messages})
 
     # --- the sender ---
 
@@ -145,6 +167,9 @@ class Publisher:
                 _tell(call, BusError(f"the bus cannot send: {error!r}"))
 
     async def _send_calls(self) -> None:
+        self._refuse_late_calls()
+        if not self._calls:
+            return
         pending = [message for call in self._calls for message in call.messages[call.sent :]]
         wave = pending[: _wave_length(pending)]
         try:
@@ -165,6 +190,16 @@ class Publisher:
             self._calls.popleft()
             _tell(call)
 
+    def _refuse_late_calls(self) -> None:
+        for call in [call for call in self._calls if call.good is not None and not call.good()]:
+            self._calls.remove(call)
+            self._drop(call.messages[call.sent :])
+            _tell(call, BusError("whoever has published this may not write any more"))
+
+    def _drop(self, messages: Sequence[Message]) -> None:
+        self._forget(messages)
+        self._meter.count("clipthat_bus_fenced_total", len(messages))
+
     def _calls_waiting(self) -> list[_Call]:
         waiting = list(self._calls)
         self._calls.clear()
@@ -179,6 +214,8 @@ class Publisher:
         ]
         # Counted before the first pause, so that whoever publishes now goes to the outbox too.
         self._parked += len(messages)
+        for call in calls:
+            self._fence(call.messages[call.sent :], call.good)
         error: BusError | None = None
         try:
             await self._outbox.add(messages)
@@ -207,6 +244,12 @@ class Publisher:
     async def _empty_outbox(self) -> bool:
         """Send the oldest; False when none of them was taken."""
         rows = await self._outbox.first(_DRAIN_MAX)
+        late = {n: message for n, message in rows if self._is_late(message)}
+        if late:
+            await self._outbox.remove(list(late))
+            self._parked -= len(late)
+            self._drop(list(late.values()))
+            rows = [(n, message) for n, message in rows if n not in late]
         messages = [message for _, message in rows]
         wave = messages[: _wave_length(messages)]
         try:
@@ -220,8 +263,18 @@ class Publisher:
         if done:
             await self._outbox.remove(done)
             self._parked -= len(done)
+            for n, message in rows:
+                if n in done:
+                    self._fences.pop(message.event_id, None)
         self._tell_outbox()
-        return bool(done)
+        return bool(done or late)
+
+    def _is_late(self, message: Message) -> bool:
+        """Whether a message is fenced and its fence is over; a dead process's always is."""
+        if not message.is_fenced:
+            return False
+        good = self._fences.get(message.event_id)
+        return good is None or not good()
 
     def _tell_outbox(self) -> None:
         self._meter.gauge("clipthat_bus_outbox_events", float(self._parked))
@@ -235,6 +288,7 @@ class Publisher:
             async with asyncio.timeout(self._settings.ack_s):
                 await self._client.ensure(dict.fromkeys(message.topic for message in wave))
                 producer = await self._ready_producer()
+                self._client.forbid_late_sending(producer)
                 batches, sent = _packed(producer, wave)
                 for place, batch in batches.items():
                     futures[place] = await producer.send_batch(

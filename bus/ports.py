@@ -6,10 +6,10 @@ committed, and a commit by a member that has lost its partition is refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from bus.events import Event
 
@@ -105,6 +105,16 @@ class Bus(Protocol):
 
     async def lag(self, group: str) -> list[Lag]:
         """Return how far the group is behind, a row for each partition it has joined."""
+        ...
+
+
+@runtime_checkable
+class HoldingBus(Protocol):
+    """A bus that may hold an event back in this process until it can be sent."""
+
+    async def publish_while(self, events: Sequence[Event], good: Callable[[], bool]) -> None:
+        """Append the events as long as `good` says so; what is held when it no longer does, or
+        when the process is gone, is dropped and never sent."""
         ...
 
 

@@ -65,6 +65,13 @@ BUS_METRICS: tuple[Metric, ...] = (
         "None: events that were sent again after an outage or a restart.",
     ),
     Metric(
+        "clipthat_bus_fenced_total",
+        "counter",
+        (),
+        "Events dropped unsent because whoever had published them had lost its lease meanwhile.",
+        "None by itself: fencing at work after a machine was cut off.",
+    ),
+    Metric(
         "clipthat_bus_outbox_parked_total",
         "counter",
         (),

@@ -11,7 +11,8 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from bus.events import Event
-from bus.ports import Bus, Lag, Subscription
+from bus.ports import Bus, HoldingBus, Lag, Subscription
+from store.leases import LeaseLost
 from store.objects import ObjectInfo, Objects
 
 Check = Callable[[], None]
@@ -32,7 +33,17 @@ class FencedBus:
             LeaseLost: the lease is over; none is published.
         """
         self._check()
-        await self._bus.publish(events)
+        if isinstance(self._bus, HoldingBus):
+            await self._bus.publish_while(events, self._is_good)
+        else:
+            await self._bus.publish(events)
+
+    def _is_good(self) -> bool:
+        try:
+            self._check()
+        except LeaseLost:
+            return False
+        return True
 
     def subscribe(
         self, group: str, topics: Sequence[str]

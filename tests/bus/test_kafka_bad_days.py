@@ -334,3 +334,40 @@ async def test_repetitions_are_left_out_and_passed(broker: KafkaServer, tmp_path
             # Nothing comes after them that would be committed.
             assert await subscription.fetch(10, 0.0) == []
             await caught_up(bus)
+
+
+async def test_what_is_fenced_leaves_the_outbox_only_while_its_fence_is_good(
+    broker: KafkaServer, tmp_path: Path
+) -> None:
+    settings, may_write = impatient(broker), True
+    async with KafkaBus.open(tmp_path, settings) as bus, asyncio.timeout(LIMIT_S):
+        await bus.publish_while([window(0, "c", "c")], lambda: may_write)
+        broker.kill()
+        await bus.publish_while([window(1, "c", "c"), window(2, "c", "c")], lambda: may_write)
+        await bus.publish([window(3, "c", "c")])
+        may_write = False
+        # The same again, by whoever may write now.
+        await bus.publish_while([window(2, "c", "c")], lambda: True)
+        await asyncio.to_thread(broker.start)
+        await bus.publish([window(4, "c", "c")])
+        # What was dropped is not remembered as sent.
+        await bus.publish_while([window(1, "c", "c")], lambda: True)
+        async with bus.subscribe("fenced", ["chat"]) as subscription:
+            records = await read(subscription, 5)
+    assert seconds(records) == [0, 2, 3, 4, 1]
+
+
+async def test_what_was_fenced_by_a_dead_process_is_dropped(
+    broker: KafkaServer, tmp_path: Path
+) -> None:
+    settings = impatient(broker)
+    async with KafkaBus.open(tmp_path, settings) as bus, asyncio.timeout(LIMIT_S):
+        broker.kill()
+        await bus.publish_while([window(0, "c", "c")], lambda: True)
+        await bus.publish([window(1, "c", "c")])
+    await asyncio.to_thread(broker.start)
+    async with KafkaBus.open(tmp_path, settings) as bus, asyncio.timeout(LIMIT_S):
+        await bus.publish([window(2, "c", "c")])
+        async with bus.subscribe("fenced", ["chat"]) as subscription:
+            records = await read(subscription, 2)
+    assert seconds(records) == [1, 2]
