@@ -22,8 +22,8 @@ from bus.errors import BusError
 from bus.events import Event
 from bus.local_groups import Member
 from bus.local_subscription import LocalSubscription
-from bus.local_tables import DeadLetter, Row
-from bus.ports import Lag, Meter, SilentMeter, TopicPartition
+from bus.local_tables import Row
+from bus.ports import DeadLetter, Lag, Meter, SilentMeter, TopicPartition
 from bus.presence import Presence
 from bus.settings import LocalBusSettings
 from bus.sqlite_thread import SqliteThread

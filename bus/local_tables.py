@@ -13,7 +13,7 @@ import apsw
 import orjson
 
 from bus.errors import BusError
-from bus.ports import TopicPartition
+from bus.ports import DeadLetter, TopicPartition
 from bus.topics import DLQ_SUFFIX, dlq_name
 
 _VERSION = 1
@@ -52,21 +52,6 @@ class StoredRow:
     offset: int
     at_s: float
     value: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A poison record: where it came from, why it is here and what it said."""
-
-    topic: str
-    partition: int
-    offset: int
-    group: str
-    attempts: int
-    error: str
-    at_s: float
-    value: bytes
-    """The original bytes."""
 
 
 def prepare(db: apsw.Connection) -> None:

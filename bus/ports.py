@@ -48,6 +48,21 @@ class Lag:
     """Age of the oldest record that is not committed; zero when there is none."""
 
 
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A poison record: where it came from, why it is here and what it said."""
+
+    topic: str
+    partition: int
+    offset: int
+    group: str
+    attempts: int
+    error: str
+    at_s: float
+    value: bytes
+    """The original bytes."""
+
+
 class Subscription(Protocol):
     """One member of a consumer group."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,9 +78,7 @@ async def open_parts(settings: Settings, folder: Path) -> AsyncIterator[Parts]:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             objects = open_store(settings, folder)
-            bus = await stack.enter_async_context(
-                LocalBus.open(folder / "bus.db", settings.bus, meter=meter)
-            )
+            bus = await stack.enter_async_context(_open_bus(settings, folder, meter))
             fetcher = await stack.enter_async_context(Fetcher(settings.fetch))
             irc = IrcHubs(settings.chat.irc, meter=meter)
             stack.push_async_callback(irc.close)
@@ -95,6 +93,21 @@ async def open_parts(settings: Settings, folder: Path) -> AsyncIterator[Parts]:
             twitch=TwitchResolver(settings.twitch, settings.ingest, fetcher, meter=meter),
             irc=irc,
         )
+
+
+def _open_bus(
+    settings: Settings, folder: Path, meter: PrometheusMeter
+) -> AbstractAsyncContextManager[Bus]:
+    if not settings.kafka.bootstrap:
+        return LocalBus.open(folder / "bus.db", settings.bus, meter=meter)
+    try:
+        from bus.kafka import KafkaBus
+    except ImportError as error:
+        raise OpsError(
+            "kafka.bootstrap is set, and the Kafka client is not installed:"
+            " pip install 'clipthat[cluster]'"
+        ) from error
+    return KafkaBus.open(folder / "outbox", settings.kafka, meter=meter)
 
 
 def open_store(settings: Settings, folder: Path) -> Objects:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from ops.bus_metrics import BUS_METRICS
 from ops.lease_metrics import LEASE_METRICS
 from ops.load_metrics import LOAD_METRICS
 from ops.metric import Metric
@@ -35,55 +36,7 @@ METRICS: tuple[Metric, ...] = (
         "Clips of Twitch's own that were wanted, by what became of them.",
         "`late`: the pipeline is behind; `reconnect` or `scope`: the streamer must connect again.",
     ),
-    Metric(
-        "clipthat_bus_published_total",
-        "counter",
-        ("topic",),
-        "Events appended to the log.",
-        "None by itself: flat while channels are live means that ingest stands still.",
-    ),
-    Metric(
-        "clipthat_bus_rejected_total",
-        "counter",
-        ("group", "topic"),
-        "Records that a consumer gave up after its tries.",
-        "Read the dead letter's error in <topic>.dlq; mend the cause, then publish it again.",
-    ),
-    Metric(
-        "clipthat_bus_dead_letters_total",
-        "counter",
-        ("group", "topic"),
-        "Records put into the dead letters.",
-        "As for bus_rejected_total; a rise after a release means that an event's form has changed.",
-    ),
-    Metric(
-        "clipthat_bus_lag_messages",
-        "gauge",
-        ("group",),
-        "Records that a reader has not committed.",
-        "See bus_lag_seconds: a number by itself says little.",
-    ),
-    Metric(
-        "clipthat_bus_lag_seconds",
-        "gauge",
-        ("group",),
-        "Age of the oldest record that a reader has not committed.",
-        "Growing: too few workers of that role, or one record holds them up; read their log.",
-    ),
-    Metric(
-        "clipthat_bus_trimmed_total",
-        "counter",
-        ("topic",),
-        "Records removed for their age.",
-        "None: retention at work.",
-    ),
-    Metric(
-        "clipthat_bus_upkeep_failures_total",
-        "counter",
-        (),
-        "Failed rounds of trimming and leases.",
-        "Look at disk space and at the log of the bus.",
-    ),
+    *BUS_METRICS,
     Metric(
         "clipthat_recorded_events_total",
         "counter",

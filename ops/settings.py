@@ -20,6 +20,7 @@ from typing import Any, cast, get_type_hints
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from bus.kafka_settings import KafkaSettings
 from bus.settings import LocalBusSettings
 from clipper.settings import ClipperSettings
 from detectors.settings import DetectorsSettings, SensesSettings
@@ -40,7 +41,15 @@ from web.settings import WebSettings
 
 ENVIRONMENT_PREFIX = "CLIPTHAT_"
 FILE_NAME = "clipthat.toml"
-SECRETS = frozenset({"control.secret", "database_url", "twitch.client_secret", "twitch.token_keys"})
+SECRETS = frozenset(
+    {
+        "control.secret",
+        "database_url",
+        "kafka.sasl_password",
+        "twitch.client_secret",
+        "twitch.token_keys",
+    }
+)
 """Settings whose values are never shown."""
 
 Tree = dict[str, Any]
@@ -91,6 +100,8 @@ class Settings:
     """How stages are kept alive."""
     bus: LocalBusSettings = field(default_factory=LocalBusSettings)
     """The local durable bus."""
+    kafka: KafkaSettings = field(default_factory=KafkaSettings)
+    """Kafka, which takes the local bus's place where `kafka.bootstrap` is set."""
     fetch: FetchSettings = field(default_factory=FetchSettings)
     """What may be fetched from the network."""
     objects: ObjectsSettings = field(default_factory=ObjectsSettings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.services.fixtures import (
     database_url,
+    kafka,
     postgres,
     postgres_url,
     s3,
@@ -13,6 +14,7 @@ from tests.services.fixtures import (
 
 __all__ = [
     "database_url",
+    "kafka",
     "postgres",
     "postgres_url",
     "s3",

@@ -24,6 +24,15 @@ SHELLS: dict[str, tuple[str, ...]] = {
         "bus/local_tables.py",
         "bus/sqlite_thread.py",
     ),
+    "the bus over Kafka": (
+        "bus/kafka.py",
+        "bus/kafka_client.py",
+        "bus/kafka_ledger.py",
+        "bus/kafka_membership.py",
+        "bus/kafka_publisher.py",
+        "bus/kafka_subscription.py",
+        "bus/outbox.py",
+    ),
     "objects": (
         "store/feature_log.py",
         "store/objects.py",

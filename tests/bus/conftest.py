@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+import uuid
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
+from bus.kafka import KafkaBus
+from bus.kafka_settings import KafkaSettings
 from bus.local import LocalBus
 from bus.settings import LocalBusSettings
 from tests.bus.world import SteppedClock
+from tests.services.kafka_server import KafkaServer
 
-OpenBus = Callable[[], AbstractAsyncContextManager[LocalBus]]
+OpenBus = Callable[[], AbstractAsyncContextManager[LocalBus | KafkaBus]]
 
 
 @pytest.fixture
@@ -20,8 +25,26 @@ def clock() -> SteppedClock:
     return SteppedClock()
 
 
-@pytest.fixture(params=["local"])
+def kafka_settings(bootstrap: str, **changes: float) -> KafkaSettings:
+    """Return settings with topics of their own, that notice quickly what other members do."""
+    return KafkaSettings(
+        bootstrap=bootstrap,
+        prefix=f"{uuid.uuid4().hex[:8]}.",
+        heartbeat_s=changes.pop("heartbeat_s", 0.2),
+        join_s=changes.pop("join_s", 6.0),
+        **changes,
+    )
+
+
+@pytest.fixture(params=["local", pytest.param("kafka", marks=pytest.mark.timeout(600))])
 def open_bus(request: pytest.FixtureRequest, tmp_path: Path, clock: SteppedClock) -> OpenBus:
     """Return a function that opens the bus once more, as another process would."""
-    settings = LocalBusSettings(synchronous="NORMAL", poll_s=0.005)
-    return lambda: LocalBus.open(tmp_path / "bus.db", settings, clock=clock)
+    if request.param == "local":
+        local = LocalBusSettings(synchronous="NORMAL", poll_s=0.005)
+        return lambda: LocalBus.open(tmp_path / "bus.db", local, clock=clock)
+    broker: KafkaServer = request.getfixturevalue("kafka")
+    settings = kafka_settings(
+        broker.bootstrap, ack_s=60.0, request_s=60.0, connect_s=60.0, leave_s=30.0
+    )
+    folders = (tmp_path / f"process-{n}" for n in itertools.count())
+    return lambda: KafkaBus.open(next(folders), settings, clock=clock)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -17,7 +17,7 @@ from bus.topics import TOPICS, dlq_name
 from tests.bus.conftest import OpenBus
 from tests.bus.world import CountingMeter, SteppedClock, ended, started, window, windows
 
-LONG_S = 5.0
+LONG_S = 30.0
 """More than any record needs to come."""
 
 
@@ -197,6 +197,36 @@ async def test_two_members_share_the_partitions_and_one_inherits_all(open_bus: O
             await second.commit(behind(theirs))
         await publish_round(here, 2)
         assert len(await drained(first)) == 4
+
+
+async def test_a_member_without_a_partition_stops_nobody_and_inherits(open_bus: OpenBus) -> None:
+    seen: dict[int, set[int]] = {n: set() for n in range(5)}
+    news = asyncio.Event()
+
+    async def collect(n: int, bus: Bus) -> None:
+        async with bus.subscribe("g", ["chat"]) as member:
+            while True:
+                try:
+                    records = await member.fetch(100, 0.2)
+                except Fenced:
+                    continue
+                seen[n].update(seconds(records))
+                news.set()
+
+    async def until(is_so: Callable[[], bool]) -> None:
+        while not is_so():
+            news.clear()
+            await news.wait()
+
+    async with open_bus() as bus, asyncio.TaskGroup() as group:
+        tasks = [group.create_task(collect(n, bus)) for n in seen]
+        await publish_round(bus, 0)
+        await until(lambda: sum(0 in found for found in seen.values()) >= 4)
+        for task in tasks[1:]:
+            task.cancel()
+        await publish_round(bus, 1)
+        await until(lambda: 1 in seen[0])
+        tasks[0].cancel()
 
 
 async def test_a_member_that_is_silent_too_long_is_fenced(

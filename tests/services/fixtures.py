@@ -8,9 +8,31 @@ from pathlib import Path
 
 import pytest
 
+from tests.services.kafka_server import KafkaServer, why_no_kafka
 from tests.services.postgres import NoServer, Postgres, postgres_server
 from tests.services.s3 import KEYS, S3, s3_server
 from tests.store.state.fresh import fresh_database
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    """A real broker; tests leave it running."""
+    yield from broker_of_its_own(tmp_path_factory.mktemp("kafka"))
+
+
+def broker_of_its_own(folder: Path) -> Iterator[KafkaServer]:
+    """Run a broker; the test is skipped where none can run, and fails where CI=true."""
+    reason = why_no_kafka()
+    if reason:
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    server = KafkaServer(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="session")
