@@ -167,7 +167,7 @@ async def _over_stores(
 @contextlib.asynccontextmanager
 async def cluster(folder: Path, more: Mapping[str, object]) -> AsyncIterator[Stand]:
     """Kafka, PostgreSQL and a bucket; workers share nothing else, each has a folder of its own."""
-    from tests.chaos.kafka_log import read_kafka
+    from tests.chaos.kafka_log import following
     from tests.services.kafka_server import KafkaServer, why_no_kafka
 
     if why := await asyncio.to_thread(why_no_kafka):
@@ -175,22 +175,21 @@ async def cluster(folder: Path, more: Mapping[str, object]) -> AsyncIterator[Sta
     kafka = await asyncio.to_thread(KafkaServer, folder / "kafka")
     await asyncio.to_thread(kafka.start)
     try:
-        with postgres_server() as database, s3_process() as s3:
+        async with contextlib.AsyncExitStack() as stack:
+            database = stack.enter_context(postgres_server())
+            s3 = stack.enter_context(s3_process())
+            log = await stack.enter_async_context(following(kafka.bootstrap))
             name = await database.fresh()
             settings = {
                 **over(database.url(name), s3),
                 "kafka.bootstrap": kafka.bootstrap,
                 **more,
             }
-
-            async def read_truth() -> Truth:
-                return await read_kafka(kafka.bootstrap)
-
             yield Stand(
                 folder=folder,
                 settings_by_name=base(folder, settings),
                 keys=KEYS,
-                read_truth=read_truth,
+                read_truth=log.truth,
                 look=leases.postgres(database.url(name, "postgres")),
                 database_url=database.url(name),
                 own_folders=True,
