@@ -153,15 +153,18 @@ class Fleet:
 
 
 @contextlib.asynccontextmanager
-async def fleet(folder: Path, told: Mapping[str, str]) -> AsyncIterator[Fleet]:
+async def fleet(
+    folder: Path, told: Mapping[str, str], *, enter: Sequence[str] = ()
+) -> AsyncIterator[Fleet]:
     """Open an empty fleet.
 
     Args:
         folder: where workers run and log.
         told: their settings, as environment variables.
+        enter: what stands before a command that is to run where they run.
     """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.chaos.zygote"),
+        *(*enter, sys.executable, "-m", "tests.chaos.zygote"),
         cwd=REPOSITORY,
         env={**environment(), "OPENBLAS_NUM_THREADS": "1"},
         stdin=asyncio.subprocess.PIPE,
