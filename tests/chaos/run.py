@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bus.events import stable_id
@@ -59,7 +59,7 @@ class Shape:
 
     seed: int
     channels: int = 4
-    crew: Mapping[str, int] = CREW
+    crew: Mapping[str, int] = field(default_factory=lambda: dict(CREW))
     make_clock: Callable[[], Clock] = Clock
     """Makes the time of each channel."""
 
@@ -158,6 +158,8 @@ async def leave(crew: Fleet, names: Sequence[str] = ()) -> list[Count]:
         return ("" if worker.code == 0 else f"{name}: exit code {worker.code}"), took_s
 
     there = [name for name in names or crew.workers if crew.workers[name].pid]
+    async with asyncio.timeout(_READY_S):
+        await until(lambda: all(crew.is_up(crew.workers[name]) for name in there))
     ends = await asyncio.gather(*(one(name) for name in there))
     wrong = [why for why, _ in ends if why]
     when = "in the outage " if names else ""
