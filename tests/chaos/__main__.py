@@ -97,7 +97,7 @@ def main() -> int:
     parser.add_argument("--renders", type=int, default=100)
     parser.add_argument("--seed", type=int, help="default: a new one each time")
     parser.add_argument("--channels", type=int, default=4)
-    parser.add_argument("--every", type=float, default=0.9, help="mean seconds between kills")
+    parser.add_argument("--every", type=float, default=1.2, help="mean seconds between kills")
     parser.add_argument("--keep", type=Path, help="folder for logs and data; default: a temporary")
     asked = parser.parse_args()
     if unknown := set(asked.scenario) - set(SCENARIOS):

@@ -7,12 +7,15 @@ living watcher, so that each death is one that a deployment must survive without
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import random
 import statistics
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from bus.events import stable_id
 from tests.chaos.checks import Count, told, zero
@@ -31,7 +34,7 @@ class StormSettings:
 
     kills: int = 1000
     seed: int = 1
-    every_s: tuple[float, float] = (0.2, 1.6)
+    every_s: tuple[float, float] = (0.2, 2.2)
     """Between two kills; anything in between."""
     down_s: tuple[float, float] = (0.0, 1.0)
     """How long the killed worker's place stays empty."""
@@ -61,6 +64,8 @@ class Storm:
         self._chance = random.Random(f"{settings.seed} storm")
         self.takeovers: list[Takeover] = []
         self.killed: Counter[str] = Counter()
+        self.load_max = 0.0
+        """Of the last minute, for each core; far above one, times say more of it than of us."""
 
     async def blow(self) -> None:
         """Kill until all kills are done; returns when everybody has been started again."""
@@ -72,6 +77,7 @@ class Storm:
                 await asyncio.sleep(self._chance.uniform(low_s, high_s))
                 worker = await self._victim()
                 await self._kill(worker)
+                self.load_max = max(self.load_max, os.getloadavg()[0] / (os.cpu_count() or 1))
                 if kill % _TELL_EVERY == 0:
                     say(f"{kill} kills")
                 pause_s = self._chance.uniform(*self._settings.down_s)
@@ -137,10 +143,25 @@ class Storm:
                 return False
         return True
 
+    def note(self, path: Path) -> None:
+        """Write down who died when, and when what they held was another's."""
+        path.write_text(
+            json.dumps(
+                {
+                    "deaths": [asdict(death) for death in self._fleet.deaths],
+                    "takeovers": [asdict(each) for each in self.takeovers],
+                    "leases": [asdict(each) for each in self._watch.orphans],
+                }
+            )
+        )
+
     def told(self) -> list[Count]:
         """Return how many died, and how soon what they held was another's."""
         timed = self._settings.timed
-        counts = [told("SIGKILLs", len(self._fleet.deaths))]
+        counts = [
+            told("load of the machine, highest (processes per core)", self.load_max),
+            told("SIGKILLs", len(self._fleet.deaths)),
+        ]
         counts += [told(f"  of {role}", n) for role, n in sorted(self.killed.items())]
         takeovers = [each.took_s for each in self.takeovers if each.took_s is not None]
         counts.append(told("channels left by a dead ingester", len(self.takeovers)))
@@ -161,7 +182,10 @@ def storm(settings: StormSettings) -> Disturb:
     async def disturb(scene: Scene) -> list[Count]:
         one = Storm(scene, settings)
         began_s = time.monotonic()
-        await one.blow()
+        try:
+            await one.blow()
+        finally:
+            one.note(scene.stand.folder / "storm.json")
         say(f"{len(scene.crew.deaths)} kills in {time.monotonic() - began_s:.0f} s")
         return one.told()
 
