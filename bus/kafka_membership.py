@@ -51,6 +51,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # the librar
         self.turn = 0
         """Rises whenever the share changes."""
         self._lost: set[TopicPartition] = set()
+        self._refused: set[TopicPartition] = set()
         self._in_hand: dict[TopicPartition, int] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -145,10 +146,33 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # the librar
             await self.join()
         if not self._settled.is_set():
             await self.wait(max(until_s, self._join_until_s) - _now())
+        if self._refused and self._settled.is_set():
+            await self._read_again()
         if self._lost:
-            names = ", ".join(f"{place.topic}/{place.partition}" for place in sorted(self._lost))
+            lost = sorted(self._lost)
             self._lost.clear()
-            raise Fenced(f"{self._group}: {names} moved to another member")
+            names = ", ".join(f"{place.topic}/{place.partition}" for place in lost)
+            raise Fenced(f"{self._group}: {names} moved to another member", lost)
+
+    async def _read_again(self) -> None:
+        """Give up what a refused commit told of, and read on from the group's own position.
+
+        Whoever is fenced drops what is in hand; without this it would be passed over where the
+        partition stays here after all.
+        """
+        turn, places = self.turn, self._refused & self.owned
+        if places:
+            told = [self._client.at_broker(place) for place in places]
+            try:
+                await self._client.ask(self.consumer.seek_to_beginning(*told))
+                await self._client.ask(self.consumer.seek_to_committed(*told))
+            except BusError:
+                if turn == self.turn:
+                    raise
+        if turn == self.turn:
+            self._refused.clear()
+            self._lost |= places
+            self._share(self.owned, self.owned - places)
 
     async def probe(self) -> None:
         """Ask the group's coordinator whether partitions are about to move."""
@@ -175,6 +199,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # the librar
         try:
             await self._client.ask(_fencing(self.consumer.commit(told)))
         except _Refused as refused:
+            self._refused |= self.owned & set(offsets)
             raise Fenced(f"{self._group}: {refused}") from refused
         for place, offset in offsets.items():
             if self._in_hand.get(place, 0) <= offset:
@@ -231,6 +256,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # the librar
         self.owned = owned
         self.turn += 1
         self._moved.set()
+        self._refused &= kept
         self._in_hand = {place: at for place, at in self._in_hand.items() if place in kept}
         self._adopt(owned, kept)
 

@@ -57,6 +57,7 @@ class KafkaSubscription:
         self._member = Membership(client, group, topics, clock, self._adopt)
         self._next: dict[TopicPartition, int] = {}
         self._skipped: dict[TopicPartition, set[int]] = {}
+        self._cursors: dict[TopicPartition, int] = {}
         self._handed: list[Taken] = []
         self._marks: dict[TopicPartition, int] = {}
         self._behind: set[TopicPartition] = set()
@@ -102,6 +103,7 @@ class KafkaSubscription:
                 await self._read(None, left_s if self._merge.is_empty else min(left_s, _POLL_S))
             elif looked:
                 await self._check_progress()
+                await self._pass_skipped()
                 return []
             else:
                 looked = True
@@ -115,6 +117,20 @@ class KafkaSubscription:
         for place, offset in moved.items():
             skipped = self._skipped.get(place, set())
             self._skipped[place] = {each for each in skipped if each >= offset}
+            self._cursors[place] = offset
+
+    async def _pass_skipped(self) -> None:
+        """Commit past what is left out where nothing else would: at a partition's end."""
+        moved = {
+            place: at
+            for place, at in self._cursors.items()
+            if at in self._skipped.get(place, ()) and place in self._member.owned
+        }
+        if moved:
+            try:
+                await self.commit(moved)
+            except BusError as error:
+                log.info("not passed", extra={"group": self._group, "error": str(error)})
 
     async def reject(self, record: Record, error: str, attempts: int) -> None:
         """Put a poison record into the dead letters; see bus.ports.Subscription."""
@@ -132,6 +148,7 @@ class KafkaSubscription:
             self._merge.drop(place)
             del self._next[place]
             self._skipped.pop(place, None)
+            self._cursors.pop(place, None)
         for place in owned:
             if place in self._next:
                 self._member.consumer.seek(self._client.at_broker(place), self._next[place])
@@ -251,6 +268,8 @@ class KafkaSubscription:
             self._skipped.setdefault(place, set()).update(repeated)
             self._meter.count("clipthat_bus_repeated_total", len(repeated), topic=place.topic)
         self._next[place] = records[-1].offset + 1
+        # Reading began where the group had committed.
+        self._cursors.setdefault(place, records[0].offset)
         if not self._is_behind(place):
             self._behind.discard(place)
 

@@ -83,6 +83,7 @@ class HlsLive:
             source=shown,
             broadcast_id=named or hashlib.sha256(started.encode()).hexdigest()[:24],
             broadcast_named=bool(named),
+            over=playlist.ended,
             wall_start_s=wall_start_s,
             has_video=False if variant is not None and variant.audio_only else None,
         )

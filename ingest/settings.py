@@ -67,4 +67,4 @@ class IngestSettings:
     channels_max: int = 50
     """Channels that one process of the ingest role takes at most, live or waited for."""
     history_quiet_s: float = 0.3
-    """The session's own events are read until none came for this long."""
+    """How long the bus is waited for at a time when a channel's own events are read from it."""

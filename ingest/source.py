@@ -31,6 +31,8 @@ class SourceInfo:
     """Unix time of media second zero."""
     has_audio: bool | None = None
     has_video: bool | None = None
+    over: bool = False
+    """A live stream has ended already: nothing will come after what is listed."""
     vod_start_s: float = 0.0
     """Where media second zero stands in the whole VOD or file; `duration_s` counts from there."""
 

@@ -21,7 +21,7 @@ from ingest.chat.settings import ChatSettings
 from ingest.chat.source import ChatSource
 from ingest.chat.window import ChatWindows
 from ingest.chat_writer import ChatWriter
-from ingest.errors import SourceGone
+from ingest.errors import SourceGone, SourceOffline
 from ingest.history import read_history
 from ingest.pace import Pace, pace_of
 from ingest.session_log import SessionLog
@@ -61,6 +61,9 @@ class WatchTarget:
     """Whatever else shapes the result: another shape of the same recording is another session."""
     stop_after_s: float | None = None
     """End the session this long after it began, by the clock on the wall."""
+    kept: bool = False
+    """The channel is watched broadcast after broadcast: what the playlist of one goes on listing
+    after its end is not watched again."""
 
 
 class Watch:
@@ -108,6 +111,7 @@ class Watch:
         Raises:
             SourceUnusable: the source can never be watched, and why.
             SourceGone: it cannot be reached now; running again resumes.
+            SourceOffline: a channel that is kept has nothing on.
             StorageFull: no space is left; running again resumes.
         """
         # A channel that is offline is looked at often, and reading the log is dear: only once there
@@ -116,6 +120,7 @@ class Watch:
         logs = await self._history(ctx)
         await self._end_lost(ctx, logs)
         await self._end_other_broadcasts(ctx, info, logs)
+        self._refuse_remains(info, logs)
         past, resumed = self._session(info, logs)
         self.session_id = past.started.session_id
         self.watching.set()
@@ -172,6 +177,17 @@ class Watch:
             if not session.ended and known and known != info.broadcast_id:
                 await ctx.bus.publish(session.closing("ended"))
                 session.ended = True
+
+    def _refuse_remains(self, info: SourceInfo, logs: dict[str, SessionLog]) -> None:
+        """Take what an ended broadcast has left behind for no broadcast.
+
+        Raises:
+            SourceOffline: it has been watched, and nothing will follow.
+        """
+        live = [session for session in logs.values() if session.started.kind == "live"]
+        watched = bool(live) and all(session.ended for session in live)
+        if self._target.kept and info.over and not info.broadcast_named and watched:
+            raise SourceOffline("the stream has ended")
 
     def _session(self, info: SourceInfo, logs: dict[str, SessionLog]) -> tuple[SessionLog, bool]:
         """Return the session to write and whether it goes on from an earlier run."""

@@ -71,7 +71,9 @@ def leased_ingest(parts: Parts, leases: Leases, leave: asyncio.Event) -> LeasedI
 
     async def make_watch(work: ChannelWork, held: HeldLease, stop: asyncio.Event) -> Watch:
         fenced = replace(parts, objects=FencedObjects(parts.objects, held.check))
-        return await live_watch(settings, fenced, stop, work.url, work.chat, title=work.title)
+        return await live_watch(
+            settings, fenced, stop, work.url, work.chat, title=work.title, kept=True
+        )
 
     return LeasedIngest(
         make_watch,

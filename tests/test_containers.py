@@ -120,7 +120,7 @@ def test_our_user_is_the_image_s(dockerfile: str) -> None:
     assert "install -d -o clipthat -g clipthat /data" in dockerfile
 
 
-@pytest.mark.parametrize("name", ["clipthat"])
+@each_role_service
 def test_variables_are_settings(name: str, dockerfile: str) -> None:
     fixed = dict(re.findall(r"(CLIPTHAT_\w+)=(\S+)", dockerfile))
     assert len(fixed) >= 2

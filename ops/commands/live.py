@@ -164,6 +164,7 @@ async def live_watch(
     *,
     quality: Sequence[str] = (),
     eventsub: EventSubHub | None = None,
+    kept: bool = False,
 ) -> Watch:
     """Return the watch of a live stream.
 
@@ -178,6 +179,7 @@ async def live_watch(
         words: what will be said in the stream.
         quality: renditions to prefer; empty: as the settings say.
         eventsub: hears the chat of channels whose account is connected.
+        kept: as in `WatchTarget`.
 
     Raises:
         OpsError: the address names nothing that can be watched live.
@@ -198,6 +200,7 @@ async def live_watch(
         title=title,
         words_key=words_key,
         stop_after_s=for_s,
+        kept=kept,
     )
     return Watch(
         target,

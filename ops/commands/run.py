@@ -104,6 +104,7 @@ def _watchlist(
             own_chat if known is None else known.chat,
             title="" if known is None else known.title,
             eventsub=twitch.eventsub,
+            kept=True,
         )
 
     return WatchlistStage(

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from sqlalchemy import delete, select, tuple_, update
+from sqlalchemy import CursorResult, delete, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bus.ports import Meter, SilentMeter
@@ -143,7 +143,7 @@ class LeaseBook:
         """
         counted: Counter[str] = Counter()
         async with self.state.writing() as session:
-            now_s = await self._begin(session)
+            now_s = await self.clock(session)
             choice = Choice(session, self.tenant_id, self.settings, now_s)
             again: Sequence[LeaseRow] = []
             if question is not None:
@@ -338,7 +338,6 @@ class LeaseBook:
         question: Question | None,
         now_s: float,
     ) -> None:
-        insert = await insert_of(session)
         told = {
             "pool": want.pool,
             "room": room,
@@ -347,6 +346,17 @@ class LeaseBook:
             "run": "" if question is None else question.run,
             "question": 0 if question is None else question.number,
         }
+        mine = (
+            LeaseWorkerRow.tenant_id == self.tenant_id,
+            LeaseWorkerRow.kind == want.kind,
+            LeaseWorkerRow.name == worker,
+        )
+        noted = await session.execute(update(LeaseWorkerRow).where(*mine).values(**told))
+        assert isinstance(noted, CursorResult)
+        if noted.rowcount:
+            return
+        await self._begin(session)
+        insert = await insert_of(session)
         await session.execute(
             insert(LeaseWorkerRow)
             .values(tenant_id=self.tenant_id, kind=want.kind, name=worker, **told)

@@ -6,6 +6,7 @@ and every transaction is one tenant's.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -22,9 +23,10 @@ from store.state.migrate import upgrade
 class State:
     """The control plane's database, at the newest schema. Made by `State.open`."""
 
-    def __init__(self, engine: AsyncEngine, tenant_id: str) -> None:
+    def __init__(self, engine: AsyncEngine, tenant_id: str, turns: _Turns) -> None:
         self._engine = engine
         self._tenant_id = tenant_id
+        self._turns = turns
         self._readers = engine.execution_options(clipthat_tenant=tenant_id)
         self._writers = self._readers.execution_options(clipthat_writes=True)
 
@@ -51,13 +53,13 @@ class State:
             raise StateError(f"the database cannot be migrated: {error.orig}") from error
         engine = open_engine(address, busy_timeout_s=busy_timeout_s)
         try:
-            yield cls(engine, tenant_id)
+            yield cls(engine, tenant_id, _Turns(engine, busy_timeout_s))
         finally:
             await engine.dispose()
 
     def of(self, tenant_id: str) -> State:
         """Return the same database for another tenant."""
-        return self if tenant_id == self._tenant_id else State(self._engine, tenant_id)
+        return self if tenant_id == self._tenant_id else State(self._engine, tenant_id, self._turns)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
@@ -79,8 +81,36 @@ class State:
                 nobody knows whether the transaction was committed.
         """
         with _told("cannot be written"):
-            async with _transaction(self._writers) as session:
+            async with self._turns.next(), _transaction(self._writers) as session:
                 yield session
+
+
+class _Turns:
+    """Whose turn it is to write, within this process.
+
+    SQLite has one writer, and who waits for its lock looks now and then whether it is free: among
+    many, one may wait for ever. So they queue here. PostgreSQL needs no turns.
+    """
+
+    def __init__(self, engine: AsyncEngine, patience_s: float) -> None:
+        self._one = asyncio.Lock() if engine.dialect.name == "sqlite" else None
+        self._patience_s = patience_s
+
+    @asynccontextmanager
+    async def next(self) -> AsyncIterator[None]:
+        """Wait for a turn, and have it for as long as the context is open."""
+        if self._one is None:
+            yield
+            return
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await self._one.acquire()
+        except TimeoutError as error:
+            raise StateUnavailable("the database cannot be written: others still are") from error
+        try:
+            yield
+        finally:
+            self._one.release()
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from aiokafka.errors import CommitFailedError
 
 from bus.consume import consume
 from bus.errors import BusError, Fenced
@@ -246,6 +247,31 @@ async def test_a_reader_that_gets_nothing_of_what_is_there_says_so(
             await fetch_for_ever(subscription)
 
 
+async def test_what_a_refused_commit_told_of_comes_again(
+    broker: KafkaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_: object) -> None:
+        raise CommitFailedError
+
+    async with (
+        asyncio.timeout(LIMIT_S),
+        KafkaBus.open(tmp_path, impatient(broker)) as bus,
+        bus.subscribe("g", ["chat"]) as subscription,
+    ):
+        await bus.publish(windows(4))
+        first = await read(subscription, 1)
+        await subscription.commit(behind(first))
+        held = await read(subscription, 2)
+        with monkeypatch.context() as patch:
+            patch.setattr(subscription._member.consumer, "commit", refuse)
+            with pytest.raises(Fenced):
+                await subscription.commit(behind(held))
+        with pytest.raises(Fenced) as fenced:
+            await subscription.fetch(10, 0.1)
+        assert fenced.value.places == {record.place for record in held}
+        assert seconds(await read(subscription, 3)) == [1, 2, 3]
+
+
 async def test_a_member_that_leaves_while_others_hold_the_group_up_keeps_nothing(
     broker: KafkaServer, tmp_path: Path
 ) -> None:
@@ -289,17 +315,22 @@ async def test_headers_say_what_cloud_events_ask_for(broker: KafkaServer, tmp_pa
     assert (version, len(trace), len(span), flags) == ("00", 32, 16, "01")
 
 
-async def test_behind_is_not_committed_twice(broker: KafkaServer, tmp_path: Path) -> None:
-    """Repetitions in the log are left out, and passed by the commit."""
+async def test_repetitions_are_left_out_and_passed(broker: KafkaServer, tmp_path: Path) -> None:
     settings = impatient(broker)
-    async with asyncio.timeout(LIMIT_S):
-        async with KafkaBus.open(tmp_path / "a", settings) as bus:
-            await bus.publish(windows(2))
-        async with KafkaBus.open(tmp_path / "b", settings) as bus:
-            await bus.publish(windows(2))
-            async with bus.subscribe("g", ["chat"]) as subscription:
-                records = await read(subscription, 2)
-                assert seconds(records) == [0, 1]
-                assert await subscription.fetch(10, 0.0) == []
-                await subscription.commit(behind(records))
-                assert {lag.messages for lag in await bus.lag("g")} == {0}
+    async with asyncio.timeout(LIMIT_S), KafkaBus.open(tmp_path / "a", settings) as bus:
+        await bus.publish(windows(2))
+        async with (
+            KafkaBus.open(tmp_path / "b", settings) as other,
+            bus.subscribe("early", ["chat"]) as subscription,
+        ):
+            await other.publish(windows(2))
+            records = await read(subscription, 2)
+            assert seconds(records) == [0, 1]
+            assert await subscription.fetch(10, 0.0) == []
+            await subscription.commit(behind(records))
+            await caught_up(bus)
+            async with KafkaBus.open(tmp_path / "c", settings) as third:
+                await third.publish(windows(2))
+            # Nothing comes after them that would be committed.
+            assert await subscription.fetch(10, 0.0) == []
+            await caught_up(bus)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bus.kafka_message import Arrived
@@ -63,6 +63,7 @@ def merged(data: st.DataObject, told: Logs) -> list[Taken]:
         out += taken
 
 
+@settings(deadline=None)
 @given(st.data(), logs())
 def test_all_comes_once_and_nothing_overtakes_in_its_partition(
     data: st.DataObject, told: Logs
@@ -72,6 +73,7 @@ def test_all_comes_once_and_nothing_overtakes_in_its_partition(
         assert [found for at, found in out if at == place] == list(expected)
 
 
+@settings(deadline=None)
 @given(st.data(), logs())
 def test_a_session_begins_before_all_else_of_it_whatever_the_clocks_say(
     data: st.DataObject, told: Logs
@@ -84,6 +86,7 @@ def test_a_session_begins_before_all_else_of_it_whatever_the_clocks_say(
         assert found.session_id in begun or found.session_id not in known
 
 
+@settings(deadline=None)
 @given(st.data(), st.lists(st.sampled_from(PLACES)))
 def test_clocks_that_agree_give_the_order_of_publishing(
     data: st.DataObject, places: list[TopicPartition]
@@ -95,6 +98,7 @@ def test_clocks_that_agree_give_the_order_of_publishing(
     assert [found.stamp for _, found in merged(data, told)] == list(range(len(places) + 1))
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from("abc")))
 def test_what_came_before_is_left_out_and_told(event_ids: list[str]) -> None:
     merge = Merge({"chat"}, remember_ids=10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from bus.events import (
 )
 from bus.stage import Ctx
 from ingest.chat.line import ChatLine
-from ingest.errors import SourceGone
+from ingest.errors import SourceGone, SourceOffline
 from ingest.history import read_history
 from ingest.settings import IngestSettings
 from ops.demo.live_stream import Asked, Reply
@@ -230,6 +231,29 @@ async def test_an_origin_that_is_lost_ends_the_session(world: World) -> None:
     sessions = await world.events("sessions")
     assert [e.reason for e in sessions if isinstance(e, ChannelDegraded)] == ["stalled"]
     assert [e.reason for e in sessions if isinstance(e, SessionEnded)] == ["lost"]
+
+
+async def test_what_an_ended_playlist_goes_on_listing_is_not_watched_again(world: World) -> None:
+    last: list[bytes] = []
+
+    def over(asked: Asked, reply: Reply, t_s: float) -> Reply:
+        if asked.kind != "playlist" or t_s < 40:
+            return reply
+        if not last:
+            last.append(reply.body + b"#EXT-X-ENDLIST\n")
+        return replace(reply, body=last[0])
+
+    world.origin.spoilers.append(over)
+    await world.watch(world.live(), kept=True).run(world.ctx)
+    await world.timer.sleep(60)
+    with pytest.raises(SourceOffline, match="has ended"):
+        await world.watch(world.live(), kept=True).run(world.ctx)
+    (started,) = [e for e in await world.events("sessions") if isinstance(e, SessionStarted)]
+
+    world.origin.spoilers.clear()
+    await world.watch(world.live(), kept=True, stop_after_s=20).run(world.ctx)
+    told = [e for e in await world.events("sessions") if isinstance(e, SessionStarted)]
+    assert [e.session_id == started.session_id for e in told] == [True, False]
 
 
 async def test_a_vod_is_watched_once(world: World) -> None:

@@ -115,9 +115,14 @@ class World:
         *,
         stop_after_s: float | None = None,
         clips_max: int | None = None,
+        kept: bool = False,
     ) -> Watch:
         target = WatchTarget(
-            tenant_id="t", channel_id="c", stop_after_s=stop_after_s, clips_max=clips_max
+            tenant_id="t",
+            channel_id="c",
+            stop_after_s=stop_after_s,
+            clips_max=clips_max,
+            kept=kept,
         )
         return Watch(target, source, chat, self.objects, self.settings, self.timer.now, self.stop)
 
