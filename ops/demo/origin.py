@@ -1,6 +1,7 @@
 """A live HLS origin on loopback: serves a looped list of segments in real time.
 
-Law: binds to 127.0.0.1 alone; what it answers, `live_stream` decides, and a hook may spoil it.
+Law: binds to one address alone, loopback unless told otherwise; what it answers, `live_stream`
+decides, and a hook may spoil it.
 """
 
 from __future__ import annotations
@@ -35,13 +36,15 @@ class LiveOrigin:
         shape: StreamShape | None = None,
         clock: Callable[[], float] = time.time,
         spoil: Spoil = _leave,
+        host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
-        """`clock` tells Unix seconds; port 0 takes a free one."""
+        """`clock` tells Unix seconds; `host` is an IPv4 address; port 0 takes a free one."""
         self._segments = segments
         self._shape = shape or StreamShape()
         self._clock = clock
         self._spoil = spoil
+        self._host = host
         self._port = port
         self._runner: web.AppRunner | None = None
         self.stream: LiveStream | None = None
@@ -54,7 +57,7 @@ class LiveOrigin:
         application.router.add_get("/{path:.*}", self._answer)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=_DRAIN_S)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+        site = web.TCPSite(self._runner, self._host, self._port)
         await site.start()
         self._port = self._runner.addresses[0][1]
         return self
@@ -71,7 +74,7 @@ class LiveOrigin:
     @property
     def base_url(self) -> str:
         """Address of the server."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://{self._host}:{self._port}"
 
     @property
     def live_url(self) -> str:

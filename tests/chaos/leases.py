@@ -60,6 +60,7 @@ class LeaseWatch:
     orphans: list[Orphan] = field(default_factory=list)
     _open: list[Orphan] = field(default_factory=list)
     _since: dict[tuple[str, str], float] = field(default_factory=dict)
+    _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -69,10 +70,11 @@ class LeaseWatch:
 
     async def once(self) -> None:
         """Look once; a database that is away is looked at again."""
-        try:
-            rows = [Row(*row) for row in await self.look()]
-        except (apsw.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            return
+        async with self._looking:
+            try:
+                rows = [Row(*row) for row in await self.look()]
+            except (apsw.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                return
         at_s = time.time()
         for row in rows:
             key = (row.kind, row.id)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bus.events import Event
+from bus.kafka import KafkaBus
 from bus.local import LocalBus
 from store.obstore_objects import ObstoreObjects
 
@@ -35,7 +36,7 @@ def witness(path: Path) -> None:
 
 
 def _buses() -> list[Any]:
-    return [LocalBus]
+    return [LocalBus, KafkaBus]
 
 
 def _noting(publish: Callable[..., Awaitable[None]], file: int) -> Callable[..., Awaitable[None]]:

@@ -141,7 +141,11 @@ def loud_at(at_s: float, seconds: float = LOOP_S) -> tuple[OriginSegment, ...]:
 
 @contextlib.asynccontextmanager
 async def on_air(
-    folder: Path, names: Sequence[str], seed: int, make_clock: Callable[[], Clock] = Clock
+    folder: Path,
+    names: Sequence[str],
+    seed: int,
+    make_clock: Callable[[], Clock] = Clock,
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[list[Channel]]:
     """Serve a channel for each name for as long as the context is open."""
     chance = random.Random(f"{seed} world")
@@ -149,13 +153,13 @@ async def on_air(
         channels = []
         for name in names:
             at_s = chance.randrange(10, int(LOOP_S - BURST_S) - 2, 2)
-            channel = _channel(folder, name, float(at_s), make_clock())
+            channel = _channel(folder, name, float(at_s), make_clock(), host)
             await stack.enter_async_context(channel.origin)
             channels.append(channel)
         yield channels
 
 
-def _channel(folder: Path, name: str, at_s: float, clock: Clock) -> Channel:
+def _channel(folder: Path, name: str, at_s: float, clock: Clock, host: str) -> Channel:
     def answer(asked: Asked, reply: Reply, now_s: float) -> Reply | None:
         if asked.kind == "segment" and asked.number not in channel.asked:
             channel.asked.add(asked.number)
@@ -169,7 +173,7 @@ def _channel(folder: Path, name: str, at_s: float, clock: Clock) -> Channel:
     channel = Channel(
         name=name,
         segments=segments,
-        origin=LiveOrigin(segments, shape=shape, clock=clock, spoil=answer),
+        origin=LiveOrigin(segments, shape=shape, clock=clock, spoil=answer, host=host),
         clock=clock,
         chat=folder / f"{name}.chat.jsonl",
         bursts_s=(at_s + 8.0,),

@@ -1,4 +1,4 @@
-"""A real Apache Kafka (KRaft, one node) on loopback."""
+"""A real Apache Kafka (KRaft, one node), on loopback unless told otherwise."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ FETCHES = 3
 _SETTINGS = """\
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://{host}:{port}
 controller.listener.names=CONTROLLER
 controller.quorum.bootstrap.servers=127.0.0.1:{controller}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
@@ -52,21 +52,23 @@ log.flush.interval.messages=1
 class KafkaServer:
     """One broker in a process of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
+        """Make its folder; `host` is the address that clients come to."""
         self._folder = folder
+        self._host = host
         self._port, self._controller = free_ports(2)
         self._process: subprocess.Popen[bytes] | None = None
         self._config = folder / "server.properties"
         folder.mkdir(parents=True, exist_ok=True)
         self._config.write_text(
-            _SETTINGS.format(port=self._port, controller=self._controller, folder=folder)
+            _SETTINGS.format(host=host, port=self._port, controller=self._controller, folder=folder)
         )
         self._run("kafka.tools.StorageTool", "format", "--standalone", "-t", _uuid(), "-c")
 
     @property
     def bootstrap(self) -> str:
         """Where clients find it."""
-        return f"127.0.0.1:{self._port}"
+        return f"{self._host}:{self._port}"
 
     def start(self) -> None:
         """Start it and wait until it takes requests."""

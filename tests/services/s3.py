@@ -1,4 +1,4 @@
-"""A real S3 server on loopback: moto's, over HTTP."""
+"""A real S3 server, on loopback unless told otherwise: moto's, over HTTP."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ class S3:
 
 
 @contextmanager
-def s3_server() -> Iterator[S3]:
-    """Run the server on a free port, in a thread of this process."""
+def s3_server(host: str = "127.0.0.1") -> Iterator[S3]:
+    """Run the server on a free port of an address, in a thread of this process."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server = ThreadedMotoServer(host, 0, verbose=False)
     server.start()
     try:
-        host, port = server.get_host_and_port()
+        _, port = server.get_host_and_port()
         yield S3(f"http://{host}:{port}")
     finally:
         server.stop()

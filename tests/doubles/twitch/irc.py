@@ -67,16 +67,25 @@ class TwitchIrc:
                 reader.out.put_nowait(line + "\r\n")
 
     def post(
-        self, channel: str, message_id: str, sent_s: float, *, user: str = "ana", times: int = 1
+        self,
+        channel: str,
+        message_id: str,
+        sent_s: float,
+        *,
+        user: str = "ana",
+        text: str = "",
+        times: int = 1,
     ) -> None:
-        """Have somebody write a line."""
+        """Have somebody write a line; one that names its id when no text is given."""
         tags = (
             f"badge-info=;badges=;color=#1E90FF;display-name={user};emotes=;first-msg=0;flags=;"
             f"id={message_id};mod=0;room-id=1;subscriber=0;tmi-sent-ts={round(sent_s * 1000)};"
             "turbo=0;user-id=2;user-type="
         )
         prefix = f":{user}!{user}@{user}.{HOST}"
-        self.say(channel, f"@{tags} {prefix} PRIVMSG #{channel} :text {message_id}", times)
+        self.say(
+            channel, f"@{tags} {prefix} PRIVMSG #{channel} :{text or f'text {message_id}'}", times
+        )
 
     def piece(self, text: str) -> None:
         """Send a piece of text to everybody, whatever its end."""
@@ -180,11 +189,11 @@ class TwitchIrc:
             self._left(reader)
 
     @asynccontextmanager
-    async def over_tcp(self) -> AsyncIterator[str]:
-        """Serve on loopback; yields the URL."""
-        server = await asyncio.start_server(self._serve_tcp, "127.0.0.1", 0)
+    async def over_tcp(self, host: str = "127.0.0.1") -> AsyncIterator[str]:
+        """Serve on an address; yields the URL."""
+        server = await asyncio.start_server(self._serve_tcp, host, 0)
         try:
-            yield f"irc://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            yield f"irc://{host}:{server.sockets[0].getsockname()[1]}"
         finally:
             server.close()
             self.drop()
