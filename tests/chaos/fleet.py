@@ -34,9 +34,11 @@ class Worker:
     arguments: tuple[str, ...]
     pid: int = 0
     """Zero while there is none."""
-    starts: int = 0
-    kills: int = 0
+    is_frozen: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    log: Path = Path()
+    log_from: int = 0
+    """Where in the log the process began to write that stands there now."""
     code: int | None = None
     """How the last process ended: its exit code, or the signal's number below zero."""
 
@@ -73,6 +75,7 @@ class Fleet:
     def add(self, name: str, role: str, *arguments: str) -> Worker:
         """Make a place for a worker; nothing is started yet."""
         worker = Worker(name, role, ("run", "--roles", role, *arguments))
+        worker.log = self._folder / f"{name}.log"
         self.workers[name] = worker
         return worker
 
@@ -82,25 +85,30 @@ class Fleet:
             "arguments": worker.arguments,
             "environment": self._environment,
             "folder": str(self._folder),
-            "log": str(self._folder / f"{worker.name}.log"),
+            "log": str(worker.log),
             "acked": str(self._folder / f"{worker.name}.acked"),
         }
         assert self._process.stdin is not None
+        log_from = worker.log.stat().st_size if worker.log.exists() else 0
         async with self._starting:
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
             await self._process.stdin.drain()
             async with asyncio.timeout(_START_S):
                 pid = await self._began.get()
-            worker.pid, worker.code = pid, None
+            worker.pid, worker.code, worker.log_from = pid, None, log_from
             worker.ended.clear()
-            worker.starts += 1
             self._by_pid[pid] = worker
+
+    def is_up(self, worker: Worker) -> bool:
+        """Whether a worker's process has said that it is at work."""
+        with worker.log.open("rb") as log:
+            log.seek(worker.log_from)
+            return b"roles " in log.read()
 
     async def kill(self, worker: Worker) -> Death:
         """Kill a worker's process; returns when it is gone."""
         death = Death(time.time(), worker.name, worker.role, worker.pid)
         self.deaths.append(death)
-        worker.kills += 1
         await self._end(worker, signal.SIGKILL)
         return death
 

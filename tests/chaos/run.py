@@ -1,4 +1,4 @@
-"""One storm from the first start to the last check.
+"""One run from the first start to the last check, with a disturbance in between.
 
 Law: the checks look at what is left after every worker has left in good order; nothing is repaired
 in between.
@@ -7,9 +7,9 @@ in between.
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bus.events import stable_id
@@ -20,16 +20,16 @@ from tests.chaos.checks import Count, check_log, told, zero
 from tests.chaos.fleet import Fleet, fleet
 from tests.chaos.leases import LeaseWatch, until, watching
 from tests.chaos.stand import Stand
-from tests.chaos.storm import Storm, StormSettings
 from tests.chaos.things import check_objects, check_rows
 from tests.chaos.undisturbed import check_undisturbed
 from tests.chaos.witness import receipts, stored
 from tests.chaos.world import Channel, Clock, configuration, on_air, write_chat
 
-PLAYLIST_WINDOW_S = 30.0
-LEASE_RECOVERED_S = 45.0
+CREW: Mapping[str, int] = {"control": 1, "ingest": 2, "detect": 2, "clip": 2, "render": 2}
+"""How many processes of each role there are."""
+
 EXIT_S = 15.0
-_READY_S = 180.0
+_READY_S = 300.0
 _DONE_S = 600.0
 _CHAT_S = 7200.0
 
@@ -39,58 +39,62 @@ def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
 
-async def run_storm(
-    stand: Stand,
-    storm_settings: StormSettings,
-    *,
-    channels: int,
-    timed: bool = True,
-    make_clock: Callable[[], Clock] = Clock,
-) -> list[Count]:
-    """Blow a storm and return what it has come to.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scene:
+    """A fleet at work, before anything has happened to it."""
 
-    Args:
-        stand: what the fleet stands on.
-        storm_settings: how hard it blows.
-        channels: how many are on air.
-        timed: hold recoveries against their limits; on a machine of unknown speed they are told
-            only.
-        make_clock: makes the time of each channel.
-    """
-    names = [f"channel-{n}" for n in range(1, channels + 1)]
-    seed = storm_settings.seed
+    stand: Stand
+    crew: Fleet
+    watch: LeaseWatch
+    channels: Sequence[Channel]
+
+
+Disturb = Callable[[Scene], Awaitable[list[Count]]]
+"""Does something to the fleet or to what it stands on, and returns what is to be told of it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shape:
+    """How large a run is."""
+
+    seed: int
+    channels: int = 4
+    crew: Mapping[str, int] = field(default_factory=lambda: dict(CREW))
+    make_clock: Callable[[], Clock] = Clock
+    """Makes the time of each channel."""
+
+
+async def run(stand: Stand, shape: Shape, disturb: Disturb) -> list[Count]:
+    """Set a fleet to work, disturb it, let it end, and count."""
+    names = [f"channel-{n}" for n in range(1, shape.channels + 1)]
     async with (
-        on_air(stand.folder, names, seed, make_clock) as on_the_air,
+        on_air(stand.folder, names, shape.seed, shape.make_clock) as channels,
         fleet(stand.folder, stand.environment) as crew,
         watching(stand.look) as watch,
     ):
-        await man(stand, crew, on_the_air, seed, storm_settings)
-        await until_watched(crew, watch, on_the_air)
-        say(f"{channels} channels are watched")
-        storm = Storm(crew, watch, on_the_air, storm_settings)
-        began_s = time.monotonic()
-        await storm.blow()
-        say(f"{len(crew.deaths)} kills in {time.monotonic() - began_s:.0f} s")
-        late = await finish(stand, crew, on_the_air)
+        await man(stand, crew, channels, shape)
+        await until_watched(crew, watch, channels)
+        say(f"{shape.channels} channels are watched")
+        scene = Scene(stand=stand, crew=crew, watch=watch, channels=channels)
+        counts = await disturb(scene)
+        late = await finish(stand, channels)
         exits = await leave(crew)
         return [
-            *_told_of(storm, crew, watch, timed=timed),
+            *counts,
             zero("workers that ended unasked", [f"{n}: {c}" for n, c in crew.unasked]),
             zero("sessions not done in time", late),
             *exits,
-            *await check_all(stand, on_the_air),
+            *await check_all(stand, channels),
         ]
 
 
-async def man(
-    stand: Stand, crew: Fleet, channels: Sequence[Channel], seed: int, settings: StormSettings
-) -> None:
+async def man(stand: Stand, crew: Fleet, channels: Sequence[Channel], shape: Shape) -> None:
     """Start everybody."""
     config = stand.folder / "clipthat.toml"
     config.write_text(configuration(channels))
     for channel in channels:
-        write_chat(channel, _CHAT_S, seed)
-    for role, count in settings.crew.items():
+        write_chat(channel, _CHAT_S, shape.seed)
+    for role, count in shape.crew.items():
         for n in range(1, count + 1):
             more = ("--config", str(config)) if role == "control" else ("--set", "web.port=0")
             name = f"{role}-{n}"
@@ -118,7 +122,7 @@ def _is_watched(watch: LeaseWatch, channel: Channel) -> bool:
     return ("ingest", stable_id("live", channel.url)) in watch.now and bool(channel.asked)
 
 
-async def finish(stand: Stand, crew: Fleet, channels: Sequence[Channel]) -> list[str]:
+async def finish(stand: Stand, channels: Sequence[Channel]) -> list[str]:
     """End the streams and wait until everything is done; return the sessions that are not."""
     for channel in channels:
         channel.over = True
@@ -142,9 +146,8 @@ async def _open_sessions(state: State, stand: Stand, channels: Sequence[Channel]
     return unseen + [session.id for session in found if not session.done]
 
 
-async def leave(crew: Fleet) -> list[Count]:
-    """Tell everybody to leave; return how that went."""
-    workers = list(crew.workers.values())
+async def leave(crew: Fleet, names: Sequence[str] = ()) -> list[Count]:
+    """Tell everybody, or those named, to leave; return how that went."""
 
     async def one(name: str) -> tuple[str, float]:
         worker = crew.workers[name]
@@ -154,10 +157,17 @@ async def leave(crew: Fleet) -> list[Count]:
             return f"{name}: not in {EXIT_S:.0f} s", EXIT_S
         return ("" if worker.code == 0 else f"{name}: exit code {worker.code}"), took_s
 
-    ends = await asyncio.gather(*(one(worker.name) for worker in workers if worker.pid))
+    there = [name for name in names or crew.workers if crew.workers[name].pid]
+    async with asyncio.timeout(_READY_S):
+        await until(lambda: all(crew.is_up(crew.workers[name]) for name in there))
+    ends = await asyncio.gather(*(one(name) for name in there))
+    wrong = [why for why, _ in ends if why]
+    when = "in the outage " if names else ""
     return [
-        zero("workers that did not leave well at SIGTERM", [wrong for wrong, _ in ends if wrong]),
-        told("longest leave at SIGTERM (s)", max((took_s for _, took_s in ends), default=0.0)),
+        zero(f"workers that did not leave well at SIGTERM {when}".rstrip(), wrong),
+        told(
+            f"longest leave at SIGTERM {when}(s)", max((took_s for _, took_s in ends), default=0.0)
+        ),
     ]
 
 
@@ -175,35 +185,6 @@ async def check_all(stand: Stand, channels: Sequence[Channel]) -> list[Count]:
         *await check_objects(truth, stand.objects(), stored(stand.folder)),
         *rows,
     ]
-
-
-def _told_of(storm: Storm, crew: Fleet, watch: LeaseWatch, *, timed: bool) -> list[Count]:
-    counts = [told("SIGKILLs", len(crew.deaths))]
-    counts += [told(f"  of {role}", n) for role, n in sorted(storm.killed.items())]
-    takeovers = [each.took_s for each in storm.takeovers if each.took_s is not None]
-    counts.append(told("channels left by a dead ingester", len(storm.takeovers)))
-    counts += _spread("takeover, by the origin (s)", takeovers, PLAYLIST_WINDOW_S, timed=timed)
-    for kind in ("ingest", "render"):
-        orphans = [each for each in watch.orphans if each.row.kind == kind]
-        took = [each.recovered_s for each in orphans if each.recovered_s is not None]
-        counts.append(told(f"{kind} leases left by the dead", len(orphans)))
-        counts.append(
-            zero(
-                f"{kind} leases never recovered",
-                [each.row.id for each in orphans if each.recovered_s is None],
-            )
-        )
-        counts += _spread(f"{kind} lease recovered (s)", took, LEASE_RECOVERED_S, timed=timed)
-    return counts
-
-
-def _spread(name: str, took: Sequence[float], limit_s: float, *, timed: bool) -> list[Count]:
-    if not took:
-        return []
-    most = Count(f"{name}, longest", max(took), "", ok=True)
-    if timed:
-        most = Count(f"{name}, longest", max(took), f"<= {limit_s:.0f}", max(took) <= limit_s)
-    return [told(f"{name}, median", statistics.median(took)), most]
 
 
 def folder_for(base: Path, name: str) -> Path:

@@ -13,9 +13,9 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ops.folder import STATE_NAME
 from ops.settings import Settings, load_settings
@@ -24,7 +24,10 @@ from store.obstore_objects import open_objects
 from store.state.state import State
 from tests.chaos import leases
 from tests.chaos.fleet import as_environment
+from tests.chaos.kafka_log import KafkaLog, following
 from tests.chaos.truth import Truth, read_local
+from tests.doubles.faulty_s3 import FaultyS3, faulty_s3
+from tests.services.kafka_server import KafkaServer, why_no_kafka
 from tests.services.postgres import Postgres, postgres_server
 from tests.services.s3 import KEYS, S3
 
@@ -59,9 +62,12 @@ class Stand:
     database_url: str
     own_folders: bool = False
     """Whether workers share no folder."""
+    worker_settings: dict[str, object] = field(default_factory=dict)
+    """What workers are told otherwise than whoever looks from outside."""
     database: Postgres | None = None
     s3: S3 | None = None
-    kafka: Any = None
+    kafka: KafkaServer | None = None
+    log: KafkaLog | None = None
 
     def folder_of(self, worker: str) -> tuple[str, ...]:
         """Return what a worker is told of its own folder."""
@@ -77,7 +83,8 @@ class Stand:
     @property
     def environment(self) -> dict[str, str]:
         """What a worker is started with."""
-        return {**as_environment(self.settings_by_name), **self.keys}
+        told = {**self.settings_by_name, **self.worker_settings}
+        return {**as_environment(told), **self.keys}
 
     def objects(self) -> Objects:
         """Open the objects from outside."""
@@ -167,39 +174,50 @@ async def _over_stores(
 @contextlib.asynccontextmanager
 async def cluster(folder: Path, more: Mapping[str, object]) -> AsyncIterator[Stand]:
     """Kafka, PostgreSQL and a bucket; workers share nothing else, each has a folder of its own."""
-    from tests.chaos.kafka_log import read_kafka
-    from tests.services.kafka_server import KafkaServer, why_no_kafka
-
     if why := await asyncio.to_thread(why_no_kafka):
         raise RuntimeError(why)
     kafka = await asyncio.to_thread(KafkaServer, folder / "kafka")
     await asyncio.to_thread(kafka.start)
     try:
-        with postgres_server() as database, s3_process() as s3:
+        async with contextlib.AsyncExitStack() as stack:
+            database = stack.enter_context(postgres_server())
+            s3 = stack.enter_context(s3_process())
+            log = await stack.enter_async_context(following(kafka.bootstrap))
             name = await database.fresh()
             settings = {
                 **over(database.url(name), s3),
                 "kafka.bootstrap": kafka.bootstrap,
                 **more,
             }
-
-            async def read_truth() -> Truth:
-                return await read_kafka(kafka.bootstrap)
-
             yield Stand(
                 folder=folder,
                 settings_by_name=base(folder, settings),
                 keys=KEYS,
-                read_truth=read_truth,
+                read_truth=log.truth,
                 look=leases.postgres(database.url(name, "postgres")),
                 database_url=database.url(name),
                 own_folders=True,
                 database=database,
                 s3=s3,
                 kafka=kafka,
+                log=log,
             )
     finally:
         await asyncio.to_thread(kafka.stop)
+
+
+@contextlib.asynccontextmanager
+async def faulty(
+    folder: Path, more: Mapping[str, object], *, rate: float, seed: int
+) -> AsyncIterator[tuple[Stand, FaultyS3]]:
+    """The local bus, PostgreSQL, and a bucket that fails; the checks see it as it really is."""
+    with postgres_server() as database, s3_process() as s3:
+        async with (
+            faulty_s3(s3.address, rate=rate, seed=seed) as (double, address),
+            _over_stores(folder, more, database, s3) as stand,
+        ):
+            stand.worker_settings["objects.endpoint_url"] = address
+            yield stand, double
 
 
 def over(database_url: str, s3: S3) -> dict[str, object]:

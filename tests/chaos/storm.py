@@ -7,19 +7,25 @@ living watcher, so that each death is one that a deployment must survive without
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import random
+import statistics
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from bus.events import stable_id
-from tests.chaos.fleet import Fleet, Worker
-from tests.chaos.leases import LeaseWatch, until
-from tests.chaos.world import Channel
+from tests.chaos.checks import Count, told, zero
+from tests.chaos.fleet import Worker
+from tests.chaos.leases import until
+from tests.chaos.run import Disturb, Scene, say
 
-CREW: Mapping[str, int] = {"control": 1, "ingest": 2, "detect": 2, "clip": 2, "render": 2}
-"""How many processes of each role there are."""
+PLAYLIST_WINDOW_S = 30.0
+LEASE_RECOVERED_S = 45.0
+_TELL_EVERY = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,11 +34,12 @@ class StormSettings:
 
     kills: int = 1000
     seed: int = 1
-    every_s: tuple[float, float] = (0.2, 1.6)
+    every_s: tuple[float, float] = (0.2, 2.2)
     """Between two kills; anything in between."""
     down_s: tuple[float, float] = (0.0, 1.0)
     """How long the killed worker's place stays empty."""
-    crew: Mapping[str, int] = field(default_factory=lambda: dict(CREW))
+    timed: bool = True
+    """Hold recoveries against their limits; on a machine of unknown speed they are told only."""
     media_s: float = 0.0
     """Each stream goes on for so long at the least."""
 
@@ -49,20 +56,16 @@ class Takeover:
 class Storm:
     """Kills, and sees to it that what was killed is started again."""
 
-    def __init__(
-        self,
-        fleet: Fleet,
-        watch: LeaseWatch,
-        channels: Sequence[Channel],
-        settings: StormSettings,
-    ) -> None:
-        self._fleet = fleet
-        self._watch = watch
-        self._channels = {stable_id("live", channel.url): channel for channel in channels}
+    def __init__(self, scene: Scene, settings: StormSettings) -> None:
+        self._fleet = scene.crew
+        self._watch = scene.watch
+        self._channels = {stable_id("live", channel.url): channel for channel in scene.channels}
         self._settings = settings
         self._chance = random.Random(f"{settings.seed} storm")
         self.takeovers: list[Takeover] = []
         self.killed: Counter[str] = Counter()
+        self.load_max = 0.0
+        """Of the last minute, for each core; far above one, times say more of it than of us."""
 
     async def blow(self) -> None:
         """Kill until all kills are done; returns when everybody has been started again."""
@@ -70,10 +73,13 @@ class Storm:
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(self._see_takeovers())
             waking: set[asyncio.Task[None]] = set()
-            for _ in range(self._settings.kills):
+            for kill in range(1, self._settings.kills + 1):
                 await asyncio.sleep(self._chance.uniform(low_s, high_s))
                 worker = await self._victim()
                 await self._kill(worker)
+                self.load_max = max(self.load_max, os.getloadavg()[0] / (os.cpu_count() or 1))
+                if kill % _TELL_EVERY == 0:
+                    say(f"{kill} kills")
                 pause_s = self._chance.uniform(*self._settings.down_s)
                 task = group.create_task(self._wake(worker, pause_s))
                 waking.add(task)
@@ -136,3 +142,60 @@ class Storm:
             if time.time() - channel.fetched_at_s > 5.0 or channel.behind > 2:
                 return False
         return True
+
+    def note(self, path: Path) -> None:
+        """Write down who died when, and when what they held was another's."""
+        path.write_text(
+            json.dumps(
+                {
+                    "deaths": [asdict(death) for death in self._fleet.deaths],
+                    "takeovers": [asdict(each) for each in self.takeovers],
+                    "leases": [asdict(each) for each in self._watch.orphans],
+                }
+            )
+        )
+
+    def told(self) -> list[Count]:
+        """Return how many died, and how soon what they held was another's."""
+        timed = self._settings.timed
+        counts = [
+            told("load of the machine, highest (processes per core)", self.load_max),
+            told("SIGKILLs", len(self._fleet.deaths)),
+        ]
+        counts += [told(f"  of {role}", n) for role, n in sorted(self.killed.items())]
+        takeovers = [each.took_s for each in self.takeovers if each.took_s is not None]
+        counts.append(told("channels left by a dead ingester", len(self.takeovers)))
+        counts += _spread("takeover, by the origin (s)", takeovers, PLAYLIST_WINDOW_S, timed=timed)
+        for kind in ("ingest", "render"):
+            orphans = [each for each in self._watch.orphans if each.row.kind == kind]
+            took = [each.recovered_s for each in orphans if each.recovered_s is not None]
+            never = [each.row.id for each in orphans if each.recovered_s is None]
+            counts.append(told(f"{kind} leases left by the dead", len(orphans)))
+            counts.append(zero(f"{kind} leases never recovered", never))
+            counts += _spread(f"{kind} lease recovered (s)", took, LEASE_RECOVERED_S, timed=timed)
+        return counts
+
+
+def storm(settings: StormSettings) -> Disturb:
+    """Return what blows a storm over a fleet."""
+
+    async def disturb(scene: Scene) -> list[Count]:
+        one = Storm(scene, settings)
+        began_s = time.monotonic()
+        try:
+            await one.blow()
+        finally:
+            one.note(scene.stand.folder / "storm.json")
+        say(f"{len(scene.crew.deaths)} kills in {time.monotonic() - began_s:.0f} s")
+        return one.told()
+
+    return disturb
+
+
+def _spread(name: str, took: Sequence[float], limit_s: float, *, timed: bool) -> list[Count]:
+    if not took:
+        return []
+    most = told(f"{name}, longest", max(took))
+    if timed:
+        most = Count(f"{name}, longest", max(took), f"<= {limit_s:.0f}", max(took) <= limit_s)
+    return [told(f"{name}, median", statistics.median(took)), most]

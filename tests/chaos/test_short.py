@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.chaos.run import run_storm
+from tests.chaos.run import Shape, run
 from tests.chaos.stand import local
-from tests.chaos.storm import StormSettings
+from tests.chaos.storm import StormSettings, storm
 from tests.chaos.world import Clock
 
 QUICK_LEASES = {
@@ -22,9 +22,10 @@ STORM = StormSettings(
     seed=3,
     every_s=(0.1, 0.8),
     down_s=(0.0, 0.5),
-    crew={"control": 1, "ingest": 2, "detect": 1, "clip": 1, "render": 1},
     media_s=62.0,
+    timed=False,
 )
+CREW = {"control": 1, "ingest": 2, "detect": 2, "clip": 1, "render": 1}
 
 
 def waiting_clock() -> Clock:
@@ -33,8 +34,9 @@ def waiting_clock() -> Clock:
 
 
 async def test_nothing_is_lost_or_doubled_whoever_dies(tmp_path: Path) -> None:
+    shape = Shape(seed=STORM.seed, channels=2, crew=CREW, make_clock=waiting_clock)
     async with local(tmp_path, QUICK_LEASES) as stand:
-        counts = await run_storm(stand, STORM, channels=2, timed=False, make_clock=waiting_clock)
+        counts = await run(stand, shape, storm(STORM))
     assert [(count.name, count.found, count.which) for count in counts if not count.ok] == []
     found = {count.name: count.found for count in counts}
     assert found["SIGKILLs"] == STORM.kills

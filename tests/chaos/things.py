@@ -38,27 +38,34 @@ async def check_objects(
         objects: where they lie.
         digests: checksums of what workers have stored, by key.
     """
-    cuts, outputs = truth.of(ClipCut), truth.of(RenderFinished)
-    broken_cuts = [
+    cuts = truth.of(ClipCut)
+    broken = [
         wrong
         for cut in cuts
         if (wrong := await _broken(objects, cut.source_key, cut.out_s, None, digests))
     ]
-    broken_outputs = [
-        wrong
-        for out in outputs
-        if (
-            wrong := await _broken(objects, out.output_key, out.duration_s, out.size_bytes, digests)
-        )
-    ]
-    keys = {info.key for info in await objects.list("")}
-    ring = sorted(key for key in keys if "/ring/" in key)
+    ring = [info.key for info in await objects.list("") if "/ring/" in info.key]
     return [
-        zero("cuts that are not whole", broken_cuts),
-        told("outputs decoded whole", len(outputs) - len(broken_outputs)),
-        zero("outputs that are not whole", broken_outputs),
+        told("cuts decoded whole", len(cuts) - len(broken)),
+        zero("cuts that are not whole", broken),
+        *await check_outputs(truth, objects, digests),
         told("seconds of cuts that are told gaps", sum(cut.gap_s for cut in cuts)),
         told("ring objects left over", len(ring)),
+    ]
+
+
+async def check_outputs(
+    truth: Truth, objects: Objects, digests: Mapping[str, set[str]]
+) -> list[Count]:
+    """Decode every output, and hold it against what the log tells."""
+    outputs = truth.of(RenderFinished)
+    broken = []
+    for out in outputs:
+        wrong = await _broken(objects, out.output_key, out.duration_s, out.size_bytes, digests)
+        broken += [wrong] if wrong else []
+    return [
+        told("outputs decoded whole", len(outputs) - len(broken)),
+        zero("outputs that are not whole", broken),
     ]
 
 
@@ -108,7 +115,7 @@ async def check_rows(truth: Truth, state: State, tenant_id: str) -> list[Count]:
         ),
         zero("moments whose rows differ from the log", _moments_unlike(truth, details)),
         zero("clips whose rows differ from the log", _clips_unlike(truth, details)),
-        zero("renders without exactly one visible output", _invisible(truth, details)),
+        zero("renders without exactly one visible output", renders_unlike(truth, details)),
     ]
 
 
@@ -129,7 +136,7 @@ def _clips_unlike(truth: Truth, details: Sequence[SessionDetail]) -> list[str]:
     return doubled + sorted(key for key in cut | wanted if cut.get(key) != wanted.get(key))
 
 
-def _invisible(truth: Truth, details: Sequence[SessionDetail]) -> list[str]:
+def renders_unlike(truth: Truth, details: Sequence[SessionDetail]) -> list[str]:
     """Return renders whose page does not show the very output that the log tells of."""
     visible: dict[str, list[str]] = defaultdict(list)
     for detail in details:

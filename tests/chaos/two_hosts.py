@@ -110,7 +110,7 @@ async def play(scene: Scene, wire: Wire, folder: Path, seed: int) -> list[Count]
         helped = await _helped(there, scene)
         accepted = await _accepted(there, helped.held)
         refused = await there.late_writers()
-        undone = await finish(there.stand, there.one, there.channels)
+        undone = await finish(there.stand, there.channels)
         counts = [
             *_told_of(alone, helped, timed=scene.timed),
             told("late writers that control has refused", refused),
