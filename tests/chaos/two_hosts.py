@@ -36,7 +36,8 @@ from tests.chaos.__main__ import show
 from tests.chaos.apart import Apart, apart, id_of
 from tests.chaos.checks import Count, told, zero
 from tests.chaos.leases import Row, until
-from tests.chaos.run import PLAYLIST_WINDOW_S, check_all, finish, leave, say
+from tests.chaos.run import check_all, finish, leave, say
+from tests.chaos.storm import PLAYLIST_WINDOW_S
 from tests.chaos.wire import NoNamespaces, Wire, two_hosts, wire_of
 from tests.paths import REPOSITORY
 
