@@ -8,10 +8,10 @@ UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 export UV_PROJECT_ENVIRONMENT := .venv
 PYTEST_WORKERS ?= 2
 
-.PHONY: help setup demo test lint format bench chaos clean
+.PHONY: help setup demo test lint format bench chaos two-hosts clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 .tools/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -49,6 +49,9 @@ bench: .venv/.synced ## Measure against what one would use instead (see bench/RE
 
 chaos: .venv/.synced ## Kill workers at random, take away what they stand on, and count what is lost (hours)
 	.venv/bin/python -m tests.chaos $(CHAOS)
+
+two-hosts: .venv/.synced ## Cut the wire between two hosts (network namespaces; as root), and count what is lost
+	.venv/bin/python -m tests.chaos.two_hosts
 
 clean: ## Remove everything that was installed or made here
 	rm -rf .venv .tools .demo bench/.work

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bus.events import SegmentMissing, stable_id
+from bus.events import stable_id
 from tests.chaos import leases
 from tests.chaos.fleet import Fleet, fleet
 from tests.chaos.kafka_log import KafkaLog, following
@@ -83,8 +83,7 @@ class Apart:
 
     def missed_s(self) -> float:
         """Return how many seconds of media are told to be missing so far."""
-        missing = {event.event_id: event.duration_s for event in self.log.of(SegmentMissing)}
-        return sum(missing.values())
+        return sum(self.log.missed_s.values())
 
     async def late_writers(self) -> float:
         """Return how many results control says it has refused for an old token."""

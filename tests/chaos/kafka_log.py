@@ -8,20 +8,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from bus.codec import decode
-from bus.events import Event, MomentsSettled, SegmentMissing, SegmentStored, SessionStarted
+from bus.events import Event, MomentsSettled, SegmentMissing, SegmentStored
 from bus.kafka_client import KafkaClient
 from bus.kafka_settings import KafkaSettings
 from bus.ports import TopicPartition
 from bus.topics import DLQ_SUFFIX, TOPICS, dlq_name
 from tests.chaos.leases import until
 from tests.chaos.truth import Truth, from_records
-
-E = TypeVar("E", bound=Event)
 
 
 class KafkaLog:
@@ -34,37 +33,22 @@ class KafkaLog:
         self._read_to: dict[Any, int] = {}
         self.records: list[tuple[str, float, bytes]] = []
         self.events: list[Event] = []
+        self.told_s: dict[str, float] = defaultdict(float)
+        """Until where a channel's media is told, stored or missing; by its id."""
+        self.settled_s: dict[str, float] = defaultdict(float)
+        """Until where a channel's moments are settled."""
+        self.missed_s: dict[str, float] = {}
+        """Seconds of each stretch that is told to be missing, by its event's id."""
 
-    def of(self, kind: type[E]) -> list[E]:
-        """Return all events of a type, repeated ones too."""
-        return [event for event in self.events if isinstance(event, kind)]
-
-    def channel_of(self, session_id: str) -> str:
-        """Return whose session this is."""
-        return next(e.channel_id for e in self.of(SessionStarted) if e.session_id == session_id)
-
-    def told_s(self, channel_id: str) -> float:
-        """Return until where a channel's media is told, stored or missing; zero before any."""
-        return max(
-            (
-                event.end_s
-                for event in self.events
-                if isinstance(event, SegmentStored | SegmentMissing)
-                and self.channel_of(event.session_id) == channel_id
-            ),
-            default=0.0,
-        )
-
-    def settled_s(self, channel_id: str) -> float:
-        """Return until where a channel's moments are settled; zero before any."""
-        return max(
-            (
-                event.media_s
-                for event in self.of(MomentsSettled)
-                if self.channel_of(event.session_id) == channel_id
-            ),
-            default=0.0,
-        )
+    def _note(self, event: Event) -> None:
+        self.events.append(event)
+        channel_id = event.channel_id
+        if isinstance(event, SegmentStored | SegmentMissing):
+            self.told_s[channel_id] = max(self.told_s[channel_id], event.end_s)
+        if isinstance(event, SegmentMissing):
+            self.missed_s[event.event_id] = event.duration_s
+        if isinstance(event, MomentsSettled):
+            self.settled_s[channel_id] = max(self.settled_s[channel_id], event.media_s)
 
     async def follow(self) -> None:
         """Read until cancelled."""
@@ -75,7 +59,7 @@ class KafkaLog:
                     self._read_to[place] = record.offset + 1
                     self.records.append((topic, record.timestamp / 1000, record.value))
                     if not topic.endswith(DLQ_SUFFIX):
-                        self.events.append(decode(record.value))
+                        self._note(decode(record.value))
 
     def keep(self, path: Path) -> None:
         """Write what has been read into a file, a line of JSON for each record."""

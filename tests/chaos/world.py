@@ -25,6 +25,7 @@ from ops.demo.origin import LiveOrigin
 SEGMENT_S = 2.0
 LOOP_S = 60.0
 BURST_S = 6.0
+_ENDS_TOLD = 4
 WINDOW = 15
 """Segments that a playlist lists: thirty seconds."""
 _WORDS = ("OMG", "clip that", "LUL", "no way")
@@ -70,6 +71,8 @@ class Channel:
     """Media seconds from the stream's beginning at which chat reacts, in each loop."""
     over: bool = False
     """Set to end the stream: its playlist says so, and is gone once all of it has been fetched."""
+    ends_told: int = 0
+    """How often the ended playlist was told; one answer may be lost on the way."""
     last: bytes = b""
     """The playlist as it was when the stream ended."""
     asked: set[int] = field(default_factory=set)
@@ -84,10 +87,12 @@ class Channel:
 
     def end(self, asked: Asked, reply: Reply) -> Reply:
         """Answer for a stream that is over."""
-        if self.last and f"segments/{max(self.asked, default=0)}.ts" in _last_line(self.last):
+        last = f"segments/{max(self.asked, default=0)}.ts"
+        if self.ends_told >= _ENDS_TOLD and last in _last_line(self.last):
             return replace(reply, status=404, body=b"not found")
         if asked.kind == "multivariant":
             return reply
+        self.ends_told += 1
         self.last = self.last or reply.body + b"#EXT-X-ENDLIST\n"
         return replace(reply, body=self.last)
 
