@@ -35,7 +35,7 @@ class Order:
 
 
 def serve() -> Order | None:
-    """Fork a worker for each order until standard input ends.
+    """Fork a worker for each order until standard input ends; what still runs then is killed.
 
     Returns:
         In a worker its order; in this process None, at the end.
@@ -45,15 +45,18 @@ def serve() -> Order | None:
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     rest = b""
+    living: set[int] = set()
     while True:
         ready, _, _ = select.select([0, woken], [], [])
         if woken in ready:
             os.read(woken, _BYTES)
-            _reap()
+            living -= _reap()
         if 0 not in ready:
             continue
         read = os.read(0, _BYTES)
         if not read:
+            for pid in living:
+                os.kill(pid, signal.SIGKILL)
             return None
         *lines, rest = (rest + read).split(b"\n")
         for line in lines:
@@ -65,6 +68,7 @@ def serve() -> Order | None:
                 os.close(woken)
                 os.close(wake)
                 return order
+            living.add(pid)
             _tell({"began": pid})
 
 
@@ -79,14 +83,17 @@ def _read(line: bytes) -> Order:
     )
 
 
-def _reap() -> None:
+def _reap() -> set[int]:
+    """Tell which workers have ended, and return them."""
+    gone: set[int] = set()
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return
+            return gone
         if pid == 0:
-            return
+            return gone
+        gone.add(pid)
         _tell({"ended": pid, "code": os.waitstatus_to_exitcode(status)})
 
 
