@@ -218,7 +218,7 @@ async def fold(
                 if drop is None or gone is None:
                     raise
                 log.info("partitions moved", extra={"group": group, "sessions": len(gone)})
-                heads.moved(gone)
+                heads.moved(fenced.places, frozenset(open_sessions()) - gone)
                 committed = {p: at for p, at in committed.items() if p not in fenced.places}
                 await drop(gone)
                 continue
@@ -228,7 +228,7 @@ async def fold(
             for record in records:
                 session_id = record.event.session_id
                 if isinstance(record.event, SessionStarted):
-                    heads.began(session_id)
+                    heads.began(session_id, record.partition)
                 followed = not by_head or heads.knows(session_id)
                 positions.took(record.place, record.offset, session_id if followed else None)
                 if followed:

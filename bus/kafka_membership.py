@@ -63,6 +63,11 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # the librar
         self._alive_at_s = clock()
         self._asleep: asyncio.Task[None] | None = None
 
+    @property
+    def has_news(self) -> bool:
+        """Whether partitions have moved of which `settle` has not told yet."""
+        return bool(self._lost)
+
     async def join(self) -> None:
         """Join, and wait up to `join_s` for a share; `leave` must follow in any case.
 

@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 _READ_MAX = 500
 _POLL_S = 0.2
 _LOOKS = 4
+_HANDED_MAX = 5_000
+"""Records of a partition that may be rejected after they have been handed out; a reader that never
+commits must not keep them all."""
 
 Bury = Callable[[TopicPartition, Arrived, str, int], Awaitable[None]]
 
@@ -58,7 +61,7 @@ class KafkaSubscription:
         self._next: dict[TopicPartition, int] = {}
         self._skipped: dict[TopicPartition, set[int]] = {}
         self._cursors: dict[TopicPartition, int] = {}
-        self._handed: list[Taken] = []
+        self._handed: dict[TopicPartition, dict[int, Arrived]] = {}
         self._marks: dict[TopicPartition, int] = {}
         self._behind: set[TopicPartition] = set()
         self._ends: dict[TopicPartition, int] = {}
@@ -89,7 +92,6 @@ class KafkaSubscription:
         """Return the next records; see bus.ports.Subscription."""
         until_s = _now() + timeout_s
         self._member.rest()
-        self._handed.clear()
         looked = False
         while True:
             await self._member.settle(until_s)
@@ -117,6 +119,8 @@ class KafkaSubscription:
         for place, offset in moved.items():
             skipped = self._skipped.get(place, set())
             self._skipped[place] = {each for each in skipped if each >= offset}
+            handed = self._handed.get(place, {})
+            self._handed[place] = {at: one for at, one in handed.items() if at >= offset}
             self._cursors[place] = offset
 
     async def _pass_skipped(self) -> None:
@@ -134,11 +138,10 @@ class KafkaSubscription:
 
     async def reject(self, record: Record, error: str, attempts: int) -> None:
         """Put a poison record into the dead letters; see bus.ports.Subscription."""
-        for place, one in self._handed:
-            if place == record.place and one.offset == record.offset:
-                await self._bury(place, one, error, attempts)
-                return
-        raise BusError(f"{record.place} {record.offset} is not in hand")
+        found = self._handed.get(record.place, {}).get(record.offset)
+        if found is None:
+            raise BusError(f"{record.place} {record.offset} is not in hand")
+        await self._bury(record.place, found, error, attempts)
 
     # --- partitions come and go ---
 
@@ -149,6 +152,7 @@ class KafkaSubscription:
             del self._next[place]
             self._skipped.pop(place, None)
             self._cursors.pop(place, None)
+            self._handed.pop(place, None)
         for place in owned:
             if place in self._next:
                 self._member.consumer.seek(self._client.at_broker(place), self._next[place])
@@ -176,6 +180,10 @@ class KafkaSubscription:
 
     async def _merged(self, max_records: int, until_s: float) -> list[Taken]:
         await self._fill(until_s)
+        if self._member.has_news:
+            # Partitions that came back meanwhile are read anew: whoever folds must first hear that
+            # they were gone.
+            return []
         return self._merge.take(max_records, self._behind, self._marks)
 
     async def _fill(self, until_s: float) -> None:
@@ -292,7 +300,11 @@ class KafkaSubscription:
                 )
                 continue
             records.append(Record(place.topic, place.partition, one.offset, one.at_s, event))
-        self._handed = list(taken)
+        for place, one in taken:
+            handed = self._handed.setdefault(place, {})
+            handed[one.offset] = one
+            if len(handed) > _HANDED_MAX:
+                del handed[next(iter(handed))]
         if records:
             self._member.handed(_behind(taken))
         return records

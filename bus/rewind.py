@@ -66,16 +66,23 @@ class Heads:
     """
 
     def __init__(self) -> None:
-        self._seen: dict[str, None] = {}
+        self._seen: dict[str, int] = {}
 
-    def began(self, session_id: str) -> None:
-        """Note the beginning of a session."""
-        self._seen[session_id] = None
+    def began(self, session_id: str, partition: int) -> None:
+        """Note the beginning of a session, and the number of the partition that it lies in."""
+        self._seen[session_id] = partition
 
-    def moved(self, session_ids: Collection[str]) -> None:
-        """Forget sessions that another member follows now."""
-        for session_id in session_ids:
-            self._seen.pop(session_id, None)
+    def moved(self, places: Collection[TopicPartition], still_open: Collection[str]) -> None:
+        """Forget the sessions of partitions that another member has, or has had, but those open.
+
+        Those that were done are forgotten too: where a partition comes back, reading goes on at
+        what is committed, which may lie within their tails.
+        """
+        numbers = {place.partition for place in places}
+        left_over = frozenset(still_open)
+        for session_id, partition in list(self._seen.items()):
+            if partition in numbers and session_id not in left_over:
+                del self._seen[session_id]
 
     def knows(self, session_id: str) -> bool:
         """Whether the session's beginning has been read."""

@@ -71,9 +71,20 @@ def test_no_record_of_a_session_that_stays_open_lies_behind_a_safe_position(
 def test_heads_are_known_until_there_are_very_many() -> None:
     heads = Heads()
     for n in range(10_500):
-        heads.began(f"s{n}")
+        heads.began(f"s{n}", 0)
     heads.forget(["s0"])
     assert heads.knows("s0")
     assert not heads.knows("s1")
     assert heads.knows("s10499")
     assert not heads.knows("never")
+
+
+def test_what_was_done_in_a_partition_that_moved_is_forgotten_too() -> None:
+    heads = Heads()
+    heads.began("done", 0)
+    heads.began("open", 0)
+    heads.began("elsewhere", 1)
+    heads.moved([TopicPartition("chat", 0)], ["open"])
+    assert not heads.knows("done")
+    assert heads.knows("open")
+    assert heads.knows("elsewhere")
