@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2s
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import orjson
 
@@ -23,6 +24,7 @@ from bus.topics import TOPICS, dlq_name
 Headers = Sequence[tuple[str, bytes]]
 
 _STAMP = "ce_stamp"
+_BEGINNING = SessionStarted.TYPE.encode()
 _FENCED = ("ce_fenced", b"1")
 _LETTER = "letter"
 
@@ -51,15 +53,15 @@ class Message:
         return _FENCED in self.headers
 
 
-@dataclass(slots=True)
-class Arrived:
+class Arrived(NamedTuple):
     """A message that has been read and not yet handed out."""
 
     offset: int
     stamp: int
     at_s: float
-    event_id: str
-    session_id: str
+    event_id: bytes
+    """Empty when the message names none."""
+    session_id: bytes
     begins: bool
     """It is a SessionStarted."""
     key: bytes
@@ -125,7 +127,7 @@ def arrived(record: Consumed) -> Arrived:
     """Return what a message says without decoding its value."""
     told = dict(record.headers)
     try:
-        at_s = datetime.fromisoformat(told["ce_time"].decode()).timestamp()
+        at_s = _seconds(told["ce_time"])
     except (KeyError, ValueError):
         at_s = record.timestamp / 1000
     try:
@@ -133,15 +135,21 @@ def arrived(record: Consumed) -> Arrived:
     except (KeyError, ValueError):
         stamp = record.timestamp * 1000
     return Arrived(
-        offset=record.offset,
-        stamp=stamp,
-        at_s=at_s,
-        event_id=told.get("ce_id", b"").decode(errors="replace"),
-        session_id=told.get("ce_subject", b"").decode(errors="replace"),
-        begins=told.get("ce_type") == SessionStarted.TYPE.encode(),
-        key=record.key or b"",
-        value=record.value or b"",
+        record.offset,
+        stamp,
+        at_s,
+        told.get("ce_id", b""),
+        told.get("ce_subject", b""),
+        told.get("ce_type") == _BEGINNING,
+        record.key or b"",
+        record.value or b"",
     )
+
+
+@lru_cache(maxsize=256)
+def _seconds(iso: bytes) -> float:
+    """What is published together carries one time."""
+    return datetime.fromisoformat(iso.decode()).timestamp()
 
 
 def letter_of(

@@ -23,6 +23,7 @@ from bus.kafka_client import KafkaClient
 from bus.kafka_message import Message
 from bus.outbox import Outbox
 from bus.ports import Meter, TopicPartition
+from bus.recent_ids import RecentIds
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class Publisher:
         self._settings = client.settings
         self._calls: deque[_Call] = deque()
         self._parked = 0
-        self._recent: dict[str, None] = {}
+        self._recent: RecentIds[str] = RecentIds(client.settings.remember_ids)
         self._fences: dict[str, Good] = {}
         """Of the fenced messages that this process has put into the outbox, by event id."""
         self._wake = asyncio.Event()
@@ -124,18 +125,11 @@ class Publisher:
             self._meter.count("clipthat_bus_published_total", count, topic=topic)
 
     def _remember(self, messages: Sequence[Message]) -> list[Message]:
-        fresh = []
-        for message in messages:
-            if message.event_id not in self._recent:
-                self._recent[message.event_id] = None
-                fresh.append(message)
-        while len(self._recent) > self._settings.remember_ids:
-            del self._recent[next(iter(self._recent))]
-        return fresh
+        return [message for message in messages if self._recent.add(message.event_id)]
 
     def _forget(self, messages: Iterable[Message]) -> None:
         for message in messages:
-            self._recent.pop(message.event_id, None)
+            self._recent.discard(message.event_id)
             self._fences.pop(message.event_id, None)
 
     def _fence(self, messages: Iterable[Message], good: Good | None) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -61,7 +62,9 @@ class KafkaSubscription:
         self._next: dict[TopicPartition, int] = {}
         self._skipped: dict[TopicPartition, set[int]] = {}
         self._cursors: dict[TopicPartition, int] = {}
-        self._handed: dict[TopicPartition, dict[int, Arrived]] = {}
+        self._handed: defaultdict[TopicPartition, deque[Arrived]] = defaultdict(
+            lambda: deque(maxlen=_HANDED_MAX)
+        )
         self._marks: dict[TopicPartition, int] = {}
         self._behind: set[TopicPartition] = set()
         self._ends: dict[TopicPartition, int] = {}
@@ -117,10 +120,11 @@ class KafkaSubscription:
         moved = {place: self._past_skipped(place, at) for place, at in next_offsets.items()}
         await self._member.commit(moved)
         for place, offset in moved.items():
-            skipped = self._skipped.get(place, set())
-            self._skipped[place] = {each for each in skipped if each >= offset}
-            handed = self._handed.get(place, {})
-            self._handed[place] = {at: one for at, one in handed.items() if at >= offset}
+            if skipped := self._skipped.get(place):
+                self._skipped[place] = {each for each in skipped if each >= offset}
+            handed = self._handed[place]
+            while handed and handed[0].offset < offset:
+                handed.popleft()
             self._cursors[place] = offset
 
     async def _pass_skipped(self) -> None:
@@ -138,7 +142,8 @@ class KafkaSubscription:
 
     async def reject(self, record: Record, error: str, attempts: int) -> None:
         """Put a poison record into the dead letters; see bus.ports.Subscription."""
-        found = self._handed.get(record.place, {}).get(record.offset)
+        handed = self._handed[record.place]
+        found = next((each for each in handed if each.offset == record.offset), None)
         if found is None:
             raise BusError(f"{record.place} {record.offset} is not in hand")
         await self._bury(record.place, found, error, attempts)
@@ -301,10 +306,7 @@ class KafkaSubscription:
                 continue
             records.append(Record(place.topic, place.partition, one.offset, one.at_s, event))
         for place, one in taken:
-            handed = self._handed.setdefault(place, {})
-            handed[one.offset] = one
-            if len(handed) > _HANDED_MAX:
-                del handed[next(iter(handed))]
+            self._handed[place].append(one)
         if records:
             self._member.handed(_behind(taken))
         return records

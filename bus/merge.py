@@ -12,9 +12,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from bus.kafka_message import Arrived
 from bus.ports import TopicPartition
+from bus.recent_ids import RecentIds
 
 _SESSIONS = "sessions"
-_KNOWN_MAX = 10_000
+_KNOWN = 10_000
 _SESSIONS_AHEAD = 2_000
 
 Taken = tuple[TopicPartition, Arrived]
@@ -27,14 +28,14 @@ class Merge:
         self._by_head = _SESSIONS in topics and len(topics) > 1
         self._remember_ids = remember_ids
         self._read: dict[TopicPartition, deque[Arrived]] = {}
-        self._ids: dict[TopicPartition, dict[str, None]] = {}
-        self._beginnings: dict[TopicPartition, set[str]] = {}
-        self._begun: dict[str, None] = {}
+        self._ids: dict[TopicPartition, RecentIds[bytes]] = {}
+        self._beginnings: dict[TopicPartition, set[bytes]] = {}
+        self._begun: RecentIds[bytes] = RecentIds(_KNOWN)
 
     def own(self, place: TopicPartition) -> None:
         """Begin with a partition."""
         self._read.setdefault(place, deque())
-        self._ids.setdefault(place, {})
+        self._ids.setdefault(place, RecentIds(self._remember_ids))
         self._beginnings.setdefault(place, set())
 
     def drop(self, place: TopicPartition) -> None:
@@ -51,16 +52,12 @@ class Merge:
         """
         ids, read, repeated = self._ids[place], self._read[place], []
         for one in found:
-            if one.event_id:
-                if one.event_id in ids:
-                    repeated.append(one.offset)
-                    continue
-                ids[one.event_id] = None
+            if one.event_id and not ids.add(one.event_id):
+                repeated.append(one.offset)
+                continue
             read.append(one)
             if one.begins:
                 self._beginnings[place].add(one.session_id)
-        for _ in range(len(ids) - self._remember_ids):
-            del ids[next(iter(ids))]
         return repeated
 
     def put_back(self, taken: Sequence[Taken]) -> None:
@@ -69,7 +66,7 @@ class Merge:
             self._read[place].appendleft(found)
             if found.begins:
                 self._beginnings[place].add(found.session_id)
-                self._begun.pop(found.session_id, None)
+                self._begun.discard(found.session_id)
 
     @property
     def is_empty(self) -> bool:
@@ -133,16 +130,17 @@ class Merge:
             found = self._read[place][0]
             if found.offset >= marks.get(place, 0):
                 break
-            if self._must_wait(place, found, behind):
+            if self._by_head and self._must_wait(place, found, behind):
                 place = TopicPartition(_SESSIONS, place.partition)
-                heads = [head for head in heads if head[1] != place]
+                # In front of all, so that what follows it takes its place.
+                heads = [(heads[0][0] - 1, place), *(head for head in heads if head[1] != place)]
                 heapq.heapify(heads)
+            self._pop(taken, place)
+            if left := self._read[place]:
+                heapq.heapreplace(heads, (left[0].stamp, place))
             else:
                 heapq.heappop(heads)
-            self._pop(taken, place)
-            if self._read[place]:
-                heapq.heappush(heads, (self._read[place][0].stamp, place))
-            dry_behind = not self._read[place] and place in behind
+                dry_behind = place in behind
         return taken
 
     def _take_any(self, records_max: int) -> list[Taken]:
@@ -162,7 +160,7 @@ class Merge:
     ) -> bool:
         """Whether what `sessions` holds must come first: the session's beginning is in it, or may
         be in what has not been read yet."""
-        if not self._by_head or place.topic == _SESSIONS or found.session_id in self._begun:
+        if place.topic == _SESSIONS or found.session_id in self._begun:
             return False
         sessions = TopicPartition(_SESSIONS, place.partition)
         if not self._read.get(sessions):
@@ -172,8 +170,6 @@ class Merge:
     def _pop(self, taken: list[Taken], place: TopicPartition) -> None:
         found = self._read[place].popleft()
         taken.append((place, found))
-        if self._by_head and found.begins:
+        if found.begins and self._by_head:
             self._beginnings[place].discard(found.session_id)
-            self._begun[found.session_id] = None
-            if len(self._begun) > _KNOWN_MAX:
-                del self._begun[next(iter(self._begun))]
+            self._begun.add(found.session_id)

@@ -18,7 +18,7 @@ PLACES = (SESSIONS, TopicPartition("chat", 0), TopicPartition("segments", 0))
 
 
 def arrived(offset: int, stamp: int, session: str, event_id: str, *, begins: bool) -> Arrived:
-    return Arrived(offset, stamp, 0.0, event_id, session, begins, b"c", b"")
+    return Arrived(offset, stamp, 0.0, event_id.encode(), session.encode(), begins, b"c", b"")
 
 
 @st.composite
@@ -78,7 +78,7 @@ def test_all_comes_once_and_nothing_overtakes_in_its_partition(
 def test_a_session_begins_before_all_else_of_it_whatever_the_clocks_say(
     data: st.DataObject, told: Logs
 ) -> None:
-    begun: set[str] = set()
+    begun: set[bytes] = set()
     known = {found.session_id for found in told[SESSIONS]}
     for _, found in merged(data, told):
         if found.begins:
