@@ -179,12 +179,9 @@ def _done(watch: LeaseWatch) -> int:
 
 def _late_writers(folder: Path) -> int:
     """Count what workers say of leases that were another's by the time they came back."""
-    said = ("lease lost", "result came too late")
-    return sum(
-        path.read_text().count(f'"event": "{words}"')
-        for path in folder.glob("render-*.log")
-        for words in said
-    )
+    said = ('"event": "lease lost"', '"event": "result came too late"', '"reason": "over"')
+    logs = [path.read_text() for path in folder.glob("render-*.log")]
+    return sum(log.count(words) for log in logs for words in said)
 
 
 async def _until_shown(stand: Stand, renders: int) -> None:
