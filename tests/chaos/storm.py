@@ -7,6 +7,7 @@ living watcher, so that each death is one that a deployment must survive without
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -25,6 +26,8 @@ from tests.chaos.run import Disturb, Scene, say
 
 PLAYLIST_WINDOW_S = 30.0
 LEASE_RECOVERED_S = 45.0
+_LEFT_ALONE_S = 120.0
+"""A lease that nobody has taken over for so long after the last death is told as lost."""
 _TELL_EVERY = 100
 
 
@@ -90,13 +93,13 @@ class Storm:
                 lambda: all(c.now_s >= self._settings.media_s for c in self._channels.values())
             )
             await until(lambda: all(each.took_s is not None for each in self.takeovers))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LEFT_ALONE_S):
+                    await until(self._all_recovered)
             watching.cancel()
 
-    def _all_seen(self) -> bool:
-        """Whether each channel is watched again, and has been on long enough."""
-        on_s = min(channel.now_s for channel in self._channels.values())
-        taken = all(each.took_s is not None for each in self.takeovers)
-        return taken and on_s >= self._settings.media_s
+    def _all_recovered(self) -> bool:
+        return all(orphan.recovered_s is not None for orphan in self._watch.orphans)
 
     async def _victim(self) -> Worker:
         """Choose among all places; one that is empty at this instant, or spared, is passed by."""
