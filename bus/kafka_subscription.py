@@ -27,7 +27,7 @@ from bus.ports import Meter, Record, TopicPartition
 
 log = logging.getLogger(__name__)
 
-_READ_MAX = 500
+_READ_MAX = 1_000
 _POLL_S = 0.2
 _LOOKS = 4
 _HANDED_MAX = 5_000
