@@ -10,20 +10,20 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from pathlib import Path
 
-from bus.errors import BusError
 from bus.events import Event
 from bus.kafka_client import KafkaClient
 from bus.kafka_ledger import Ledger
 from bus.kafka_message import Arrived, Stamps, letter_of, message_of
 from bus.kafka_publisher import Publisher
+from bus.kafka_replay import replay
 from bus.kafka_settings import KafkaSettings
 from bus.kafka_subscription import KafkaSubscription
 from bus.outbox import Outbox
-from bus.ports import DeadLetter, Lag, Meter, SilentMeter, TopicPartition
-from bus.topics import TOPICS
+from bus.ports import DeadLetter, Lag, Meter, Record, SilentMeter, TopicPartition
+from bus.topics import known
 
 log = logging.getLogger(__name__)
 
@@ -116,9 +116,7 @@ class KafkaBus:
         Raises:
             BusError: a topic is unknown, or no broker answers.
         """
-        unknown = [topic for topic in topics if topic not in TOPICS]
-        if unknown:
-            raise BusError(f"there is no topic {', '.join(unknown)}")
+        known(topics)
 
         async def bury(place: TopicPartition, found: Arrived, error: str, attempts: int) -> None:
             letter = letter_of(group, place, found, error, attempts, self._clock())
@@ -136,6 +134,16 @@ class KafkaBus:
         finally:
             self._subscriptions.discard(subscription)
             await subscription.leave()
+
+    def replay(
+        self, key: str, topics: Sequence[str], *, since_s: float = 0.0
+    ) -> AsyncGenerator[Record]:
+        """Yield what the log holds of a key now; see bus.ports.Bus.
+
+        Raises:
+            BusError: a topic is unknown, or no broker answers.
+        """
+        return replay(self._client, key, topics, since_s)
 
     async def lag(self, group: str) -> list[Lag]:
         """Return how far the group is behind: a row for each partition of the topics that it has

@@ -12,7 +12,7 @@ import logging
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,16 +23,19 @@ from bus.events import Event
 from bus.local_groups import Member
 from bus.local_subscription import LocalSubscription
 from bus.local_tables import Row
-from bus.ports import DeadLetter, Lag, Meter, SilentMeter, TopicPartition
+from bus.ports import DeadLetter, Lag, Meter, Record, SilentMeter, TopicPartition
 from bus.presence import Presence
+from bus.readable import readable
 from bus.settings import LocalBusSettings
 from bus.sqlite_thread import SqliteThread
-from bus.topics import TOPICS
+from bus.topics import TOPICS, known, places_of
 
 log = logging.getLogger(__name__)
 
 _TRIM_STEP = 1000
 """Records looked at in one transaction, so that trimming never holds up a publish for long."""
+_REPLAY_STEP = 5_000
+"""Offsets that are looked at in one read, for the same reason."""
 
 
 class LocalBus:
@@ -127,9 +130,7 @@ class LocalBus:
         A group without a commit begins at the earliest record. Members of one group that read
         the same topics share the partitions.
         """
-        unknown = [topic for topic in topics if topic not in TOPICS]
-        if unknown:
-            raise BusError(f"there is no topic {', '.join(unknown)}")
+        known(topics)
         member = Member(group, uuid.uuid4().hex, self._presence.name, tuple(topics))
         subscription = LocalSubscription(self, member)
         self._members.add(member.name)
@@ -139,6 +140,27 @@ class LocalBus:
         finally:
             self._members.discard(member.name)
             await self._leave(member)
+
+    async def replay(
+        self, key: str, topics: Sequence[str], *, since_s: float = 0.0
+    ) -> AsyncGenerator[Record]:
+        """Yield what the log holds of a key now; see bus.ports.Bus.
+
+        Raises:
+            BusError: a topic is unknown.
+        """
+        places = places_of(key, topics)
+        ends = await self.file.read(local_tables.ends)
+        for place in places:
+            at = await self.file.read(partial(local_tables.first_at, place=place, at_s=since_s))
+            while at < ends.get(place, 0):
+                upto = min(at + _REPLAY_STEP, ends[place])
+                step = partial(local_tables.of_key, place=place, key=key, begin=at, end=upto)
+                for row in await self.file.read(step):
+                    record = readable(place, row.offset, row.at_s, row.value)
+                    if record is not None and row.at_s >= since_s:
+                        yield record
+                at = upto
 
     async def lag(self, group: str) -> list[Lag]:
         """Return how far the group is behind, a row for each partition it has joined."""

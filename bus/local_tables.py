@@ -115,6 +115,36 @@ def read(
     }
 
 
+def first_at(db: apsw.Connection, place: TopicPartition, at_s: float) -> int:
+    """Return the offset of a partition's first record that was written at or after a time."""
+    low, high = 0, ends(db).get(place, 0)
+    while low < high:
+        middle = (low + high) // 2
+        found = db.execute(
+            "SELECT off, ts FROM rec WHERE topic=? AND part=? AND off>=? ORDER BY off LIMIT 1",
+            (place.topic, place.partition, middle),
+        ).get
+        if found is None or found[1] >= at_s:
+            high = middle
+        else:
+            low = found[0] + 1
+    return low
+
+
+def of_key(
+    db: apsw.Connection, place: TopicPartition, key: str, begin: int, end: int
+) -> list[StoredRow]:
+    """Return the records of a key between two offsets."""
+    return [
+        StoredRow(*row)
+        for row in db.execute(
+            "SELECT n, off, ts, val FROM rec WHERE topic=? AND part=? AND off>=? AND off<?"
+            " AND key=? ORDER BY off",
+            (place.topic, place.partition, begin, end, key),
+        )
+    ]
+
+
 def bury(
     db: apsw.Connection,
     group: str,

@@ -6,7 +6,7 @@ committed, and a commit by a member that has lost its partition is refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -99,6 +99,24 @@ class Bus(Protocol):
         self, group: str, topics: Sequence[str]
     ) -> AbstractAsyncContextManager[Subscription]:
         """Join a consumer group for as long as the context is open."""
+        ...
+
+    def replay(
+        self, key: str, topics: Sequence[str], *, since_s: float = 0.0
+    ) -> AsyncGenerator[Record]:
+        """Yield what the log holds of a key now, without being in a group.
+
+        In order in each topic, and in any order among topics; it ends where the log ended when it
+        began. A record that cannot be decoded is left out.
+
+        Args:
+            key: whose records.
+            topics: where to look.
+            since_s: Unix time; what was published before is left out.
+
+        Raises:
+            BusError: a topic is unknown, or the log cannot be read.
+        """
         ...
 
     async def lag(self, group: str) -> list[Lag]:

@@ -6,11 +6,13 @@ every topic; the number of a topic's partitions never changes once it has been r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from zlib import crc32
 
+from bus.errors import BusError
 from bus.events import EVENTS
+from bus.ports import TopicPartition
 
 PARTITIONS = 4
 """Enough for a few members of each group; all topics share it, so that a member of several topics
@@ -35,6 +37,26 @@ TOPICS: Mapping[str, Topic] = {
     name: Topic(name, PARTITIONS) for name in dict.fromkeys(event.TOPIC for event in EVENTS)
 }
 """Every topic, by name."""
+
+
+def places_of(key: str, topics: Iterable[str]) -> list[TopicPartition]:
+    """Return the partition of each topic that holds a key.
+
+    Raises:
+        BusError: there is no such topic.
+    """
+    known(topics)
+    return [TopicPartition(topic, TOPICS[topic].partition_of(key)) for topic in topics]
+
+
+def known(topics: Iterable[str]) -> None:
+    """Refuse topics that are none of ours.
+
+    Raises:
+        BusError: there is no such topic.
+    """
+    if unknown := [topic for topic in topics if topic not in TOPICS]:
+        raise BusError(f"there is no topic {', '.join(unknown)}")
 
 
 def dlq_name(topic: str) -> str:

@@ -1,66 +1,92 @@
-"""Reads a channel's earlier sessions from the bus, with a group that never commits."""
+"""Reads a channel's earlier sessions from the bus.
+
+Law: it costs what the open session has written, not what the log holds.
+"""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Collection, Sequence
 
-from bus.errors import BusError
 from bus.events import SessionStarted
 from bus.ports import Bus, Record
 from ingest.session_log import SessionLog
 
-_TOPICS = ("sessions", "segments", "chat", "moments", "usage")
-_BATCH = 1000
-_SILENT_MAX = 30
-"""A bus that says there is more may be silent for so many times `quiet_s`."""
+_ALWAYS = ("sessions", "moments")
+"""Of every session: that it was, and how long its chat took to answer."""
+_OF_OPEN = ("segments", "usage")
+_OVERTAKEN_S = 60.0
+"""What follows a session's beginning may lie so long before it in another topic."""
+_CHAT_TAIL_S = 600.0
 
 
 async def read_history(
-    bus: Bus, tenant_id: str, channel_id: str, quiet_s: float
+    bus: Bus, tenant_id: str, channel_id: str, now_s: float
 ) -> dict[str, SessionLog]:
     """Return the channel's sessions by id, in the order in which they began.
 
-    Reads what was there when it began: other channels may go on writing all the time. A bus that
-    is slow to give is waited for, `quiet_s` at a time: its silence is not the end of the log, and
-    a session that is not seen to go on would begin anew.
+    Those that have ended tell only that, and what was learned of their chat; open ones tell all.
+
+    Args:
+        bus: where they are written.
+        tenant_id: whose channel.
+        channel_id: the channel.
+        now_s: Unix time, by the clock of those who publish.
 
     Raises:
         BusError: the bus is away before all has been read, or gives nothing of what it holds.
     """
     logs: dict[str, SessionLog] = {}
-    early: dict[str, list[Record]] = {}
-    async for record in _written(bus, quiet_s):
-        event = record.event
-        if event.tenant_id != tenant_id or event.channel_id != channel_id:
-            continue
-        if isinstance(event, SessionStarted):
-            logs[event.session_id] = SessionLog(event)
+    begun_s: dict[str, float] = {}
+    early: list[Record] = []
+    async for record in _told(bus, tenant_id, channel_id, _ALWAYS, 0.0):
+        if isinstance(record.event, SessionStarted):
+            logs[record.event.session_id] = SessionLog(record.event)
+            begun_s[record.event.session_id] = record.published_at_s
         else:
             # Topics come in any order among each other.
-            early.setdefault(event.session_id, []).append(record)
-    for session_id, records in early.items():
-        session = logs.get(session_id)
-        for record in records if session is not None else ():
-            assert session is not None  # narrowed by the line above
-            session.feed(record.event, record.published_at_s)
+            early.append(record)
+    _feed(logs, early)
+    open_ones = {name: log for name, log in logs.items() if not log.ended}
+    if open_ones:
+        since_s = min(begun_s[name] for name in open_ones) - _OVERTAKEN_S
+        rest = [r async for r in _told(bus, tenant_id, channel_id, _OF_OPEN, since_s)]
+        rest += await _chat(bus, tenant_id, channel_id, open_ones, since_s, now_s)
+        _feed(open_ones, rest)
     return logs
 
 
-async def _written(bus: Bus, quiet_s: float) -> AsyncIterator[Record]:
-    group = f"history-{uuid.uuid4().hex}"
-    held: int | None = None
-    given = silent = 0
-    async with bus.subscribe(group, _TOPICS) as log:
-        while held is None or (given < held and silent < _SILENT_MAX):
-            records = await log.fetch(_BATCH, quiet_s)
-            given += len(records)
-            silent = 0 if records else silent + 1
-            if held is None or silent == _SILENT_MAX:
-                # The group never commits, so its lag is all that there is. A bus that answers
-                # after a long silence has left out what it holds twice.
-                held = sum(lag.messages for lag in await bus.lag(group))
-            for record in records:
+async def _chat(
+    bus: Bus,
+    tenant_id: str,
+    channel_id: str,
+    open_ones: Collection[str],
+    since_s: float,
+    now_s: float,
+) -> list[Record]:
+    """Return what says how far chat has been told: the newest windows, where all sessions have
+    some, else all of them."""
+    newest_s = now_s - _CHAT_TAIL_S
+    found: list[Record] = []
+    for from_s in sorted({since_s, max(since_s, newest_s)}, reverse=True):
+        found = [r async for r in _told(bus, tenant_id, channel_id, ("chat",), from_s)]
+        if {record.event.session_id for record in found}.issuperset(open_ones):
+            break
+    return found
+
+
+def _feed(logs: dict[str, SessionLog], records: Sequence[Record]) -> None:
+    for record in records:
+        session = logs.get(record.event.session_id)
+        if session is not None:
+            session.feed(record.event, record.published_at_s)
+
+
+async def _told(
+    bus: Bus, tenant_id: str, channel_id: str, topics: Sequence[str], since_s: float
+) -> AsyncIterator[Record]:
+    async with contextlib.aclosing(bus.replay(channel_id, topics, since_s=since_s)) as records:
+        async for record in records:
+            event = record.event
+            if event.tenant_id == tenant_id and event.channel_id == channel_id:
                 yield record
-    if held and not given:
-        raise BusError(f"the bus holds {held} records and gives none of them")

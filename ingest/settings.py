@@ -66,5 +66,3 @@ class IngestSettings:
     """A VOD's origin may be away this long; then the watch stops, and can be resumed."""
     channels_max: int = 50
     """Channels that one process of the ingest role takes at most, live or waited for."""
-    history_quiet_s: float = 0.3
-    """How long the bus is waited for at a time when a channel's own events are read from it."""

@@ -148,9 +148,7 @@ class Watch:
 
     async def _history(self, ctx: Ctx) -> dict[str, SessionLog]:
         target = self._target
-        return await read_history(
-            ctx.bus, target.tenant_id, target.channel_id, self._settings.history_quiet_s
-        )
+        return await read_history(ctx.bus, target.tenant_id, target.channel_id, self._clock())
 
     async def _end_lost(self, ctx: Ctx, logs: dict[str, SessionLog]) -> None:
         """End live sessions that nobody has carried on for too long, and all but the newest."""

@@ -6,12 +6,12 @@ one that was frozen or cut off adds nothing to what its successor writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from bus.events import Event
-from bus.ports import Bus, HoldingBus, Lag, Subscription
+from bus.ports import Bus, HoldingBus, Lag, Record, Subscription
 from store.leases import LeaseLost
 from store.objects import ObjectInfo, Objects
 
@@ -50,6 +50,12 @@ class FencedBus:
     ) -> AbstractAsyncContextManager[Subscription]:
         """Join a consumer group; whoever may read at all may read without a lease."""
         return self._bus.subscribe(group, topics)
+
+    def replay(
+        self, key: str, topics: Sequence[str], *, since_s: float = 0.0
+    ) -> AsyncGenerator[Record]:
+        """Yield what the log holds of a key now."""
+        return self._bus.replay(key, topics, since_s=since_s)
 
     async def lag(self, group: str) -> list[Lag]:
         """Return how far the group is behind."""

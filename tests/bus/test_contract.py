@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from bus.consume import consume
-from bus.errors import Fenced, MalformedEvent, Unavailable
+from bus.errors import BusError, Fenced, MalformedEvent, Unavailable
 from bus.events import ChatWindow
 from bus.ports import Bus, Record, Subscription
 from bus.stage import Ctx
@@ -105,6 +105,54 @@ async def test_what_is_committed_does_not_come_again_after_reopening(open_bus: O
     async with open_bus() as bus, bus.subscribe("g", ["chat"]) as subscription:
         await bus.publish([window(3)])
         assert seconds(await read(subscription, 1)) == [3]
+
+
+async def replayed(bus: Bus, key: str, topics: Sequence[str], since_s: float = 0.0) -> list[Record]:
+    return [record async for record in bus.replay(key, topics, since_s=since_s)]
+
+
+async def test_a_key_is_replayed_in_order_and_alone(open_bus: OpenBus) -> None:
+    channels = [f"channel-{n}" for n in range(9)]
+    async with open_bus() as bus:
+        for channel in channels:
+            await bus.publish(
+                [started(f"of-{channel}", channel), *windows(3, f"s-{channel}", channel)]
+            )
+        for channel in channels:
+            records = await replayed(bus, channel, ["sessions", "chat"])
+            assert seconds(records) == [0, 1, 2]
+            told = [r.event.session_id for r in records if r.topic == "sessions"]
+            assert told == [f"of-{channel}"]
+
+
+async def test_a_replay_ends_at_what_was_there_and_moves_nobody(open_bus: OpenBus) -> None:
+    async with open_bus() as bus, bus.subscribe("g", ["chat"]) as subscription:
+        assert await replayed(bus, "c", ["chat", "segments"]) == []
+        await bus.publish(windows(3))
+        seen = []
+        async for record in bus.replay("c", ["chat"]):
+            seen.append(record)
+            await bus.publish([window(100 + len(seen))])
+        assert seconds(seen) == [0, 1, 2]
+        assert seconds(await replayed(bus, "c", ["chat"])) == [0, 1, 2, 101, 102, 103]
+        assert seconds(await read(subscription, 6)) == [0, 1, 2, 101, 102, 103]
+
+
+async def test_a_replay_leaves_out_what_is_older(open_bus: OpenBus, clock: SteppedClock) -> None:
+    async with open_bus() as bus:
+        began_s = clock.now_s
+        for second in range(6):
+            await bus.publish([window(second)])
+            clock.step(10.0)
+        for skipped in range(7):
+            records = await replayed(bus, "c", ["chat"], began_s + 10.0 * skipped - 5.0)
+            assert seconds(records) == list(range(skipped, 6))
+
+
+async def test_a_replay_of_no_topic_of_ours_is_refused(open_bus: OpenBus) -> None:
+    async with open_bus() as bus:
+        with pytest.raises(BusError):
+            await replayed(bus, "c", ["chat", "gossip"])
 
 
 async def test_two_groups_read_everything_each(open_bus: OpenBus) -> None:

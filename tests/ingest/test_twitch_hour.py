@@ -225,7 +225,7 @@ async def watch(
             _Held(world.live(LOGIN), world),
             chat.chat,
             objects,
-            IngestSettings(history_quiet_s=0.05),
+            IngestSettings(),
             clock,
             asyncio.Event(),
             flap_s=world.settings.flap_s,

@@ -41,7 +41,7 @@ class Place:
             self.world.live("ann"),
             None,
             self.objects,
-            IngestSettings(history_quiet_s=0.05),
+            IngestSettings(),
             self.world.timer.now,
             asyncio.Event(),
             flap_s=300.0,

@@ -59,7 +59,7 @@ async def settle(world: World, session_id: str, media_s: float) -> None:
 
 async def test_a_live_session_from_start_to_stop(world: World) -> None:
     lines = [ChatLine(t_s=at / 2, user="u0000000001", text="hello") for at in range(100)]
-    world.settings = IngestSettings(history_quiet_s=0.02, ring_s=30)
+    world.settings = IngestSettings(ring_s=30)
     watch = world.watch(world.live(), ListChat(lines), stop_after_s=150)
     await watch.run(world.ctx)
 
@@ -141,7 +141,7 @@ async def test_history_is_read_while_other_channels_go_on_writing(world: World) 
             await world.bus.publish([window])
 
     writing = asyncio.create_task(write_on())
-    logs = await read_history(world.bus, "t", "c", quiet_s=60.0)
+    logs = await read_history(world.bus, "t", "c", world.timer.now())
     writing.cancel()
     await asyncio.gather(writing, return_exceptions=True)
     assert list(logs) == [mine.session_id]
@@ -269,7 +269,7 @@ async def test_a_vod_is_watched_once(world: World) -> None:
 async def test_a_replay_waits_for_its_detectors(tmp_path: Path) -> None:
     origin = FaultyOrigin(ts_segments() * 50, FakeTimer())
     async with world_at(tmp_path, origin) as world:
-        world.settings = IngestSettings(history_quiet_s=0.02, ahead_s=20.0, ring_s=10.0)
+        world.settings = IngestSettings(ahead_s=20.0, ring_s=10.0)
         watch = world.watch(world.vod())
         run = asyncio.create_task(watch.run(world.ctx))
         async with world.bus.subscribe("follower", ("segments",)) as log:
@@ -294,9 +294,7 @@ async def test_a_replay_waits_for_its_detectors(tmp_path: Path) -> None:
 async def test_a_replay_holds_back_while_live_is_behind(tmp_path: Path) -> None:
     origin = FaultyOrigin(ts_segments() * 50, FakeTimer())
     async with world_at(tmp_path, origin) as world:
-        world.settings = IngestSettings(
-            history_quiet_s=0.02, ahead_s=200.0, ahead_pressed_s=20.0, batch_segments=1
-        )
+        world.settings = IngestSettings(ahead_s=200.0, ahead_pressed_s=20.0, batch_segments=1)
         await world.bus.publish([live_lagged(100.0)])
         watch = world.watch(world.vod())
         run = asyncio.create_task(watch.run(world.ctx))
@@ -336,7 +334,7 @@ def live_lagged(media_s: float, *, over: bool = False) -> LiveLagged:
 async def test_a_killed_vod_is_resumed_without_doing_anything_twice(tmp_path: Path) -> None:
     origin = FaultyOrigin(ts_segments() * 10, FakeTimer())
     async with world_at(tmp_path, origin) as world:
-        world.settings = IngestSettings(history_quiet_s=0.02, batch_segments=4)
+        world.settings = IngestSettings(batch_segments=4)
         first = asyncio.create_task(world.watch(world.vod()).run(world.ctx))
         await kill_after(world, first, 8)
         done = len(await world.spans())

@@ -90,7 +90,7 @@ class World:
         self.timer = timer
         self.origin = origin
         self.objects = DictObjects()
-        self.settings = IngestSettings(history_quiet_s=0.02)
+        self.settings = IngestSettings()
         self.stop = asyncio.Event()
         self.ctx = Ctx(bus=bus)
 

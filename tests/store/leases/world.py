@@ -91,6 +91,9 @@ class Outlet:
     def subscribe(self, group: str, topics: Sequence[str]) -> Any:
         raise NotImplementedError
 
+    def replay(self, key: str, topics: Sequence[str], *, since_s: float = 0.0) -> Any:
+        raise NotImplementedError
+
     async def lag(self, group: str) -> Any:
         raise NotImplementedError
 
