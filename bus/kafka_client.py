@@ -192,7 +192,7 @@ class KafkaClient:
         """Shut a producer down, after it has sent what it holds, or (not clean) before."""
         if not clean:
             await self.let_go(producer.client.close())
-            producer._message_accumulator.fail_all(ProducerClosed())
+            _give_up(producer._message_accumulator)
             sender = producer._sender
             if sender is not None and sender.sender_task is not None:
                 sender.sender_task.cancel()
@@ -280,6 +280,20 @@ async def _until_forgotten(coordinator: Any, farewell: Any) -> None:
         if told.error_code == _NOT_COORDINATOR:
             coordinator.coordinator_dead()
         await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+def _give_up(accumulator: Any) -> None:
+    """Fail whatever a producer still holds.
+
+    The library looks for a batch that waits for another try among those under way, and trips over
+    it; and nobody asks for what its waiter has been told.
+    """
+    for batches in accumulator._batches.values():
+        for batch in batches:
+            batch._drain_waiter.add_done_callback(_look_away)
+            if batch.retry_count:
+                accumulator._pending_batches.add(batch)
+    accumulator.fail_all(ProducerClosed())
 
 
 class _Unsupported(Exception):

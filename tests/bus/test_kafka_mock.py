@@ -6,12 +6,18 @@ demand, which Kafka does not.
 
 from __future__ import annotations
 
+import asyncio
+import gc
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiokafka.errors import ProducerClosed
 
 from bus.errors import Fenced
 from bus.kafka import KafkaBus
+from bus.kafka_client import KafkaClient
 from tests.bus.conftest import OpenBus, kafka_settings, opens_kafka
 from tests.bus.test_contract import (
     behind,
@@ -123,3 +129,37 @@ async def test_a_commit_of_a_generation_that_is_over_is_fenced(
         broker.refuse(COMMIT, [ILLEGAL_GENERATION])
         with pytest.raises(Fenced):
             await subscription.commit(behind(records))
+
+
+async def until(is_so: Callable[[], object]) -> None:
+    while not is_so():  # noqa: ASYNC110  # the library has no event for it
+        await asyncio.sleep(0)
+
+
+async def test_a_producer_that_is_thrown_away_while_it_tries_again_leaves_no_error_behind(
+    broker: MockKafka,
+) -> None:
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: told.append(what))
+    client = KafkaClient(kafka_settings(broker))
+    await client.ensure(["chat"])
+    producer = client.producer()
+    await producer.start()
+    await producer.send_and_wait(client.name("chat"), b"", partition=0)
+    batch = producer.create_batch()
+    batch.append(timestamp=None, key=None, value=b"")
+    [connection] = producer.client._conns.values()
+    broker.freeze()
+    try:
+        answer = await producer.send_batch(batch, client.name("chat"), partition=0)
+        await until(lambda: connection._requests)
+        connection.close()
+        await until(lambda: producer._message_accumulator._batches)
+        await client.drop_producer(producer, clean=False)
+    finally:
+        broker.thaw()
+    with pytest.raises(ProducerClosed):
+        await answer
+    answer = producer = None
+    gc.collect()
+    assert told == []
