@@ -30,7 +30,7 @@ def broker_of_its_own(folder: Path) -> Iterator[Broker]:
     `TEST_KAFKA=mock` asks for the mock cluster in any case.
     """
     asked = os.environ.get("TEST_KAFKA", "")
-    assert asked in ("", "mock"), f"TEST_KAFKA is {asked!r}: mock, or nothing"
+    assert asked in ("", "mock"), f"TEST_KAFKA is {asked!r}: it can only be mock"
     reason = "" if asked else why_no_kafka()
     if reason and os.environ.get("CI") == "true":
         pytest.fail(reason)
