@@ -1,6 +1,6 @@
 """The connections of a Kafka client: each dies by itself when nothing on it is acknowledged.
 
-Law: no request of ours goes over a connection before its socket has these options.
+Law: whatever connection a client keeps has its options before the client gets it to use.
 """
 
 from __future__ import annotations
@@ -41,12 +41,15 @@ class Connections(dict[Any, Any]):
         """Set the options of a connection, and keep it.
 
         Raises:
-            OSError: it is broken; the library tries another one.
+            OSError: it is broken, and closed now; the library tries another one.
         """
         writer = connection._writer
-        if writer is not None:
-            for level, option, value in self._options:
+        try:
+            for level, option, value in self._options if writer is not None else ():
                 writer.get_extra_info("socket").setsockopt(level, option, value)
+        except OSError:
+            connection.close()
+            raise
         super().__setitem__(node, connection)
 
 

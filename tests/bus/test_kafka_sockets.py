@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import psutil
@@ -18,6 +19,7 @@ import pytest
 from bus.kafka import KafkaBus
 from bus.kafka_client import KafkaClient
 from bus.kafka_settings import KafkaSettings
+from bus.kafka_sockets import Connections
 from tests.bus.conftest import kafka_settings
 from tests.bus.test_contract import behind, read
 from tests.bus.world import windows
@@ -122,6 +124,19 @@ async def test_where_the_system_has_no_such_limit_there_are_probes(
     async with KafkaClient(settings_for(mock_kafka)).admin() as admin:
         await admin.describe_topics([])
         assert sockets_to(mock_kafka) == [OURS._replace(user_timeout_ms=0)]
+
+
+def test_a_connection_that_is_broken_already_is_closed_and_not_kept() -> None:
+    closed: list[bool] = []
+    broken = socket.socket()
+    broken.close()
+    writer = SimpleNamespace(get_extra_info={"socket": broken}.get)
+    connection = SimpleNamespace(_writer=writer, close=lambda: closed.append(True))
+    kept = Connections(4.5)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        kept["broker"] = connection
+    assert closed == [True]
+    assert not kept
 
 
 _LISTENS = """
