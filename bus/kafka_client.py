@@ -8,9 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 import ssl
-import struct
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -23,6 +21,7 @@ from aiokafka.protocol.group import LeaveGroupRequest
 
 from bus.errors import BusError
 from bus.kafka_settings import KafkaSettings
+from bus.kafka_sockets import Connections
 from bus.ports import TopicPartition
 from bus.topics import DLQ_SUFFIX, TOPICS
 
@@ -36,7 +35,6 @@ _MESSAGE_BYTES_MAX = 2 * 1024 * 1024
 _NOT_COORDINATOR = 16
 _UNKNOWN_MEMBER = 25
 _EXISTS = 36
-_AT_ONCE = struct.pack("ii", 1, 0)
 _LOOK_AGAIN_S = 0.05
 
 
@@ -62,7 +60,7 @@ class KafkaClient:
 
     def producer(self) -> Any:
         """Return an idempotent producer, not started."""
-        return AIOKafkaProducer(
+        producer = AIOKafkaProducer(
             **self._connection(),
             enable_idempotence=True,
             acks="all",
@@ -70,16 +68,12 @@ class KafkaClient:
             max_batch_size=BATCH_BYTES,
             max_request_size=_MESSAGE_BYTES_MAX,
         )
+        producer.client._conns = Connections(self.settings.unacked_s, dropped_at_once=True)
+        return producer
 
     def reader(self) -> Any:
         """Return a consumer that is in no group, not started."""
-        return AIOKafkaConsumer(
-            **self._connection(),
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=200,
-        )
+        return self._consumer(group_id=None, fetch_max_wait_ms=200)
 
     def member(self, group: str) -> Any:
         """Return a consumer that will be a member of a group, not started.
@@ -87,11 +81,8 @@ class KafkaClient:
         The range assignor gives partitions of equal number to the same member, whatever the topic.
         """
         settings = self.settings
-        return AIOKafkaConsumer(
-            **self._connection(),
+        return self._consumer(
             group_id=self.name(group),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
             # Partitions that have been read wait for this long when others have nothing to give.
             fetch_max_wait_ms=100,
             session_timeout_ms=round(settings.session_s * 1000),
@@ -101,6 +92,13 @@ class KafkaClient:
             partition_assignment_strategy=(RangePartitionAssignor,),
         )
 
+    def _consumer(self, **more: Any) -> Any:
+        consumer = AIOKafkaConsumer(
+            **self._connection(), enable_auto_commit=False, auto_offset_reset="earliest", **more
+        )
+        consumer._client._conns = Connections(self.settings.unacked_s)
+        return consumer
+
     @contextlib.asynccontextmanager
     async def admin(self) -> AsyncIterator[Any]:
         """Connect for questions about topics and groups.
@@ -109,6 +107,7 @@ class KafkaClient:
             BusError: no broker answers.
         """
         client = AIOKafkaAdminClient(**self._connection())
+        client._client._conns = Connections(self.settings.unacked_s)
         try:
             await self.ask(client.start(), self.settings.connect_s)
             yield client
@@ -189,23 +188,11 @@ class KafkaClient:
             await self.ask(_until_forgotten(coordinator, LeaveGroupRequest(group, member)))
             self._left.discard((group, member))
 
-    def forbid_late_sending(self, producer: Any) -> None:
-        """See to it that a connection which is closed takes what it has not sent along.
-
-        Otherwise the system goes on sending it for minutes: to a broker that was cut off and is
-        back, whoever may write by then.
-        """
-        for connection in producer.client._conns.values():
-            writer = connection._writer
-            if writer is not None:
-                socket_ = writer.get_extra_info("socket")
-                socket_.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
-
     async def drop_producer(self, producer: Any, *, clean: bool) -> None:
         """Shut a producer down, after it has sent what it holds, or (not clean) before."""
         if not clean:
             await self.let_go(producer.client.close())
-            producer._message_accumulator.fail_all(ProducerClosed())
+            _give_up(producer._message_accumulator)
             sender = producer._sender
             if sender is not None and sender.sender_task is not None:
                 sender.sender_task.cancel()
@@ -293,6 +280,20 @@ async def _until_forgotten(coordinator: Any, farewell: Any) -> None:
         if told.error_code == _NOT_COORDINATOR:
             coordinator.coordinator_dead()
         await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+def _give_up(accumulator: Any) -> None:
+    """Fail whatever a producer still holds.
+
+    The library looks for a batch that waits for another try among those under way, and trips over
+    it; and nobody asks for what its waiter has been told.
+    """
+    for batches in accumulator._batches.values():
+        for batch in batches:
+            batch._drain_waiter.add_done_callback(_look_away)
+            if batch.retry_count:
+                accumulator._pending_batches.add(batch)
+    accumulator.fail_all(ProducerClosed())
 
 
 class _Unsupported(Exception):

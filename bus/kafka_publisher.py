@@ -282,7 +282,6 @@ class Publisher:
             async with asyncio.timeout(self._settings.ack_s):
                 await self._client.ensure(dict.fromkeys(message.topic for message in wave))
                 producer = await self._ready_producer()
-                self._client.forbid_late_sending(producer)
                 batches, sent = _packed(producer, wave)
                 for place, batch in batches.items():
                     futures[place] = await producer.send_batch(

@@ -36,6 +36,10 @@ class KafkaSettings:
     and sent again from there until they are."""
     connect_s: float = 5.0
     """How long connecting may take."""
+    unacked_s: float = 6.0
+    """A connection on which the broker's machine has acknowledged nothing for this long is given
+    up and opened anew: a wire that is back is used at once, not when TCP tries again, which it
+    does after ever longer pauses. Below `ack_s` and `request_s`. Full effect on Linux only."""
     retry_s: float = 1.0
     """Pause between two tries to empty the outbox."""
     outbox_max_bytes: int = 2 * 1024**3

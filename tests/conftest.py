@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.services.fixtures import (
     database_url,
     kafka,
+    mock_kafka,
     postgres,
     postgres_url,
     s3,
@@ -15,6 +16,7 @@ from tests.services.fixtures import (
 __all__ = [
     "database_url",
     "kafka",
+    "mock_kafka",
     "postgres",
     "postgres_url",
     "s3",

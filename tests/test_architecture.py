@@ -31,6 +31,7 @@ SHELLS: dict[str, tuple[str, ...]] = {
         "bus/kafka_membership.py",
         "bus/kafka_publisher.py",
         "bus/kafka_replay.py",
+        "bus/kafka_sockets.py",
         "bus/kafka_subscription.py",
         "bus/outbox.py",
     ),

@@ -231,6 +231,7 @@ async def drained(subscription: Subscription) -> list[Record]:
         records += got
 
 
+@pytest.mark.shared_group
 async def test_two_members_share_the_partitions_and_one_inherits_all(open_bus: OpenBus) -> None:
     async with open_bus() as here, open_bus() as there, here.subscribe("g", ["chat"]) as first:
         await publish_round(here, 0)
@@ -247,6 +248,7 @@ async def test_two_members_share_the_partitions_and_one_inherits_all(open_bus: O
         assert len(await drained(first)) == 4
 
 
+@pytest.mark.shared_group
 async def test_a_member_without_a_partition_stops_nobody_and_inherits(open_bus: OpenBus) -> None:
     seen: dict[int, set[int]] = {n: set() for n in range(5)}
     news = asyncio.Event()
@@ -277,6 +279,7 @@ async def test_a_member_without_a_partition_stops_nobody_and_inherits(open_bus: 
         tasks[0].cancel()
 
 
+@pytest.mark.shared_group
 async def test_a_member_that_is_silent_too_long_is_fenced(
     open_bus: OpenBus, clock: SteppedClock
 ) -> None:
@@ -293,6 +296,7 @@ async def test_a_member_that_is_silent_too_long_is_fenced(
             assert [lag.messages for lag in await there.lag("g")] == [0, 0, 0, 0]
 
 
+@pytest.mark.shared_group
 async def test_a_long_handler_keeps_its_partitions(open_bus: OpenBus, clock: SteppedClock) -> None:
     async with open_bus() as here, open_bus() as there, here.subscribe("g", ["chat"]) as slow:
         await here.publish(windows(3))

@@ -19,12 +19,11 @@ from bus.kafka import KafkaBus
 from bus.kafka_settings import KafkaSettings
 from bus.ports import Record, Subscription
 from bus.stage import Ctx
-from tests.bus.conftest import kafka_settings
+from tests.bus.conftest import kafka_settings, skip_beyond
 from tests.bus.test_contract import behind, channel_of_each_partition, read, seconds
 from tests.bus.world import started, window, windows
 from tests.paths import REPOSITORY
-from tests.services.fixtures import broker_of_its_own
-from tests.services.kafka_server import KafkaServer
+from tests.services.fixtures import Broker, broker_of_its_own
 
 LIMIT_S = 300.0
 
@@ -32,15 +31,22 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    """A broker that a test may freeze and kill; it is well again between two tests."""
+def our_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A broker of this module's own."""
     yield from broker_of_its_own(tmp_path_factory.mktemp("broker"))
 
 
-def impatient(broker: KafkaServer) -> KafkaSettings:
+@pytest.fixture
+def broker(our_broker: Broker, request: pytest.FixtureRequest) -> Broker:
+    """A broker that a test may freeze and kill; it is well again between two tests."""
+    skip_beyond(our_broker, request)
+    return our_broker
+
+
+def impatient(broker: Broker) -> KafkaSettings:
     """Return settings that turn to the outbox soon, and give a slow machine all the time."""
     return kafka_settings(
-        broker.bootstrap, ack_s=2.0, request_s=60.0, connect_s=60.0, retry_s=0.2, leave_s=1.0
+        broker, ack_s=2.0, request_s=60.0, connect_s=60.0, retry_s=0.2, leave_s=1.0
     )
 
 
@@ -51,7 +57,7 @@ async def publish_some(bus: KafkaBus, channels: list[str], first: int, count: in
 
 @pytest.mark.parametrize("harm", ["frozen", "killed"])
 async def test_a_broker_that_goes_away_loses_nothing_and_changes_no_order(
-    broker: KafkaServer, tmp_path: Path, harm: str
+    broker: Broker, tmp_path: Path, harm: str
 ) -> None:
     settings, channels = impatient(broker), channel_of_each_partition()
     seen: set[tuple[str, int]] = set()
@@ -106,7 +112,7 @@ async def kept(work: Callable[[], Awaitable[None]]) -> None:
 
 
 async def test_what_a_killed_publisher_had_in_its_outbox_is_sent_by_the_next(
-    broker: KafkaServer, tmp_path: Path
+    broker: Broker, tmp_path: Path
 ) -> None:
     settings = impatient(broker)
     async with asyncio.timeout(LIMIT_S):
@@ -165,7 +171,7 @@ async def child(
 
 
 async def test_what_a_killed_reader_had_in_hand_comes_to_the_next(
-    broker: KafkaServer, tmp_path: Path
+    broker: Broker, tmp_path: Path
 ) -> None:
     settings = impatient(broker)
     async with KafkaBus.open(tmp_path / "here", settings) as bus, asyncio.timeout(LIMIT_S):
@@ -178,7 +184,7 @@ async def test_what_a_killed_reader_had_in_hand_comes_to_the_next(
             assert seconds(await read(heir, 3)) == [0, 1, 2]
 
 
-async def test_shutting_down_with_a_dead_broker_ends(broker: KafkaServer, tmp_path: Path) -> None:
+async def test_shutting_down_with_a_dead_broker_ends(broker: Broker, tmp_path: Path) -> None:
     process, told = await child(impatient(broker), tmp_path, "publish")
     assert told == b"ready\n"
     broker.freeze()
@@ -190,8 +196,9 @@ async def test_shutting_down_with_a_dead_broker_ends(broker: KafkaServer, tmp_pa
         broker.thaw()
 
 
+@pytest.mark.shared_group
 async def test_two_readers_of_two_topics_own_the_same_partitions_of_each(
-    broker: KafkaServer, tmp_path: Path
+    broker: Broker, tmp_path: Path
 ) -> None:
     settings, topics = impatient(broker), ["chat", "sessions", "segments"]
     async with (
@@ -219,7 +226,7 @@ async def fetch_for_ever(subscription: Subscription) -> None:
         await subscription.fetch(1, 0.1)
 
 
-async def test_a_reader_whose_client_has_died_says_so(broker: KafkaServer, tmp_path: Path) -> None:
+async def test_a_reader_whose_client_has_died_says_so(broker: Broker, tmp_path: Path) -> None:
     async with (
         asyncio.timeout(LIMIT_S),
         KafkaBus.open(tmp_path, impatient(broker)) as bus,
@@ -232,7 +239,7 @@ async def test_a_reader_whose_client_has_died_says_so(broker: KafkaServer, tmp_p
 
 @pytest.mark.parametrize("topics", [["chat"], ["chat", "sessions"]])
 async def test_a_reader_that_gets_nothing_of_what_is_there_says_so(
-    broker: KafkaServer, tmp_path: Path, topics: list[str]
+    broker: Broker, tmp_path: Path, topics: list[str]
 ) -> None:
     settings = replace(impatient(broker), stall_s=0.5)
     async with (
@@ -248,7 +255,7 @@ async def test_a_reader_that_gets_nothing_of_what_is_there_says_so(
 
 
 async def test_what_a_refused_commit_told_of_comes_again(
-    broker: KafkaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(_: object) -> None:
         raise CommitFailedError
@@ -272,8 +279,9 @@ async def test_what_a_refused_commit_told_of_comes_again(
         assert seconds(await read(subscription, 3)) == [1, 2, 3]
 
 
+@pytest.mark.shared_group
 async def test_a_member_that_leaves_while_others_hold_the_group_up_keeps_nothing(
-    broker: KafkaServer, tmp_path: Path
+    broker: Broker, tmp_path: Path
 ) -> None:
     settings = replace(impatient(broker), join_s=0.5, hold_s=LIMIT_S, rebalance_s=LIMIT_S)
     async with (
@@ -290,7 +298,7 @@ async def test_a_member_that_leaves_while_others_hold_the_group_up_keeps_nothing
         assert seconds(await read(holder, 4)) == [1] * 4
 
 
-async def test_headers_say_what_cloud_events_ask_for(broker: KafkaServer, tmp_path: Path) -> None:
+async def test_headers_say_what_cloud_events_ask_for(broker: Broker, tmp_path: Path) -> None:
     from aiokafka import AIOKafkaConsumer
 
     settings = impatient(broker)
@@ -315,7 +323,7 @@ async def test_headers_say_what_cloud_events_ask_for(broker: KafkaServer, tmp_pa
     assert (version, len(trace), len(span), flags) == ("00", 32, 16, "01")
 
 
-async def test_repetitions_are_left_out_and_passed(broker: KafkaServer, tmp_path: Path) -> None:
+async def test_repetitions_are_left_out_and_passed(broker: Broker, tmp_path: Path) -> None:
     settings = impatient(broker)
     async with asyncio.timeout(LIMIT_S), KafkaBus.open(tmp_path / "a", settings) as bus:
         await bus.publish(windows(2))
@@ -337,7 +345,7 @@ async def test_repetitions_are_left_out_and_passed(broker: KafkaServer, tmp_path
 
 
 async def test_what_is_fenced_leaves_the_outbox_only_while_its_fence_is_good(
-    broker: KafkaServer, tmp_path: Path
+    broker: Broker, tmp_path: Path
 ) -> None:
     settings, may_write = impatient(broker), True
     async with KafkaBus.open(tmp_path, settings) as bus, asyncio.timeout(LIMIT_S):
@@ -357,9 +365,7 @@ async def test_what_is_fenced_leaves_the_outbox_only_while_its_fence_is_good(
     assert seconds(records) == [0, 2, 3, 4, 1]
 
 
-async def test_what_was_fenced_by_a_dead_process_is_dropped(
-    broker: KafkaServer, tmp_path: Path
-) -> None:
+async def test_what_was_fenced_by_a_dead_process_is_dropped(broker: Broker, tmp_path: Path) -> None:
     settings = impatient(broker)
     async with KafkaBus.open(tmp_path, settings) as bus, asyncio.timeout(LIMIT_S):
         broker.kill()

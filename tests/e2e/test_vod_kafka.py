@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.media import QUICK, clips_of, clipthat, make_chat, make_video, moments_of
-from tests.services.kafka_server import KafkaServer
+from tests.services.fixtures import Broker
 
 
 @pytest.mark.timeout(900)
-def test_a_recording_gives_the_same_clips_through_kafka(kafka: KafkaServer, tmp_path: Path) -> None:
+def test_a_recording_gives_the_same_clips_through_kafka(kafka: Broker, tmp_path: Path) -> None:
     make_video(tmp_path / "video.mp4")
     make_chat(tmp_path / "chat.jsonl")
     through_kafka = (

@@ -8,28 +8,45 @@ from pathlib import Path
 
 import pytest
 
+from tests.services.kafka_mock import MockKafka
 from tests.services.kafka_server import KafkaServer, why_no_kafka
 from tests.services.postgres import NoServer, Postgres, postgres_server
 from tests.services.s3 import KEYS, S3, s3_server
 from tests.store.state.fresh import fresh_database
 
+Broker = KafkaServer | MockKafka
+"""What speaks Kafka's protocol to a test."""
+
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    """A real broker; tests leave it running."""
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A broker; tests leave it running."""
     yield from broker_of_its_own(tmp_path_factory.mktemp("kafka"))
 
 
-def broker_of_its_own(folder: Path) -> Iterator[KafkaServer]:
-    """Run a broker; the test is skipped where none can run, and fails where CI=true."""
-    reason = why_no_kafka()
-    if reason:
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    server = KafkaServer(folder)
+def broker_of_its_own(folder: Path) -> Iterator[Broker]:
+    """Run a real Kafka, or the mock cluster where none can run; where CI=true, that fails.
+
+    `TEST_KAFKA=mock` asks for the mock cluster in any case.
+    """
+    asked = os.environ.get("TEST_KAFKA", "")
+    assert asked in ("", "mock"), f"TEST_KAFKA is {asked!r}: it can only be mock"
+    reason = "" if asked else why_no_kafka()
+    if reason and os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    server = MockKafka() if asked or reason else KafkaServer(folder)
     try:
         server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def mock_kafka() -> Iterator[MockKafka]:
+    """A mock cluster, whether or not a real Kafka can run; tests leave it running."""
+    server = MockKafka()
+    try:
         yield server
     finally:
         server.stop()
