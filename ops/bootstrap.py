@@ -43,7 +43,7 @@ from store.state.state import State
 from store.state.watchlist import Listed
 from web.app import make_app, make_monitor_app
 from web.connect import TwitchAccess
-from web.control import ControlAccess
+from web.control_door import ControlAccess
 from web.health import Health
 from web.stage import Web
 

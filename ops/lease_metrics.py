@@ -93,6 +93,15 @@ LEASE_METRICS: tuple[Metric, ...] = (
         "Behind leases_completed_total: the bus or the database is away.",
     ),
     Metric(
+        "clipthat_twitch_tokens_lent_total",
+        "counter",
+        ("outcome",),
+        "Questions of ingest workers for a connected channel's token: lent, not_connected, lost"
+        " (the channel is another's), away (Twitch's login cannot be asked).",
+        "`lent` all the time: event sockets come and go, see the workers'"
+        " clipthat_eventsub_connections_lost_total; `away`: see clipthat_twitch_refreshes_total.",
+    ),
+    Metric(
         "clipthat_control_refused_total",
         "counter",
         ("reason",),

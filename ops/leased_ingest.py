@@ -21,7 +21,7 @@ from store.channel_work import ChannelWork
 from store.fenced import FencedBus
 from store.held_lease import HeldLease, Timer
 from store.lease_keeper import LeaseKeeper
-from store.leases import LeaseLost, Leases, Pool, Want
+from store.leases import Beat, LeaseLost, Leases, Pool, Want
 from store.state.watchlist import Place
 
 MakeLeasedWatch = Callable[[ChannelWork, HeldLease, asyncio.Event], Awaitable[ChannelWatch]]
@@ -47,6 +47,7 @@ class LeasedIngest:
         beat_s: float,
         pool: Pool = "cpu",
         leave: asyncio.Event | None = None,
+        heard: Callable[[Beat], None] = lambda _: None,
         look_every_s: float = LOOK_EVERY_S,
         timer: Timer | None = None,
     ) -> None:
@@ -60,6 +61,7 @@ class LeasedIngest:
             beat_s: how often a lease is renewed.
             pool: what this machine is.
             leave: set when the machine is about to be taken away.
+            heard: is told each heartbeat's answer.
             look_every_s: as in `KeepWatching`.
             timer: a test's own time.
         """
@@ -75,6 +77,7 @@ class LeasedIngest:
             beat_s=beat_s,
             finishes=True,
             leave=leave,
+            heard=heard,
             timer=timer,
         )
 

@@ -64,7 +64,7 @@ async def open_twitch(parts: Parts, state: State, folder: Path) -> AsyncIterator
             access=TwitchAccess(
                 accounts=accounts,
                 logins=Logins(state, vault, login, tenant_id=tenant_id),
-                connected=eventsub.look_again,
+                changed=eventsub.look_again,
             ),
             keeper=AccountsKeeper(accounts, settings),
             eventsub=eventsub,

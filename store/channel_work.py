@@ -27,7 +27,8 @@ class ChannelWork:
     title: str = ""
     """What the pages call its sessions; the stream's own words when empty."""
     eventsub: bool = False
-    """Its chat may be heard over event sockets, because its owner has connected Twitch."""
+    """Its chat may be heard over event sockets, because its owner has connected Twitch and allowed
+    it; `Beat.connected` tells when that changes."""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as a lease carries it."""

@@ -110,7 +110,7 @@ class ControlLeases:
             )
         async with self._asking:
             # One question at a time: what a second one does not know yet would be given again.
-            told = await self._ask("leases/acquire", self._question(want))
+            told = await self.ask("leases/acquire", self._question(want))
             try:
                 leases = [Lease(**each) for each in told["leases"]]
             except (KeyError, TypeError) as error:
@@ -121,24 +121,25 @@ class ControlLeases:
     async def heartbeat(self, held: Sequence[Lease]) -> Beat:
         """As `Leases.heartbeat`."""
         self._know(held)
-        told = await self._ask("leases/heartbeat", {"held": [_named(lease) for lease in held]})
+        told = await self.ask("leases/heartbeat", {"held": [_named(lease) for lease in held]})
         try:
             return Beat(
                 kept={str(name): float(good_for_s) for name, good_for_s in told["kept"].items()},
                 lost=tuple(told["lost"]),
                 stop=tuple(told["stop"]),
+                connected=_connected(told.get("connected")),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise _foreign() from error
 
     async def complete(self, lease: Lease, result: Mapping[str, Any]) -> None:
         """As `Leases.complete`."""
-        await self._ask("leases/complete", {**_named(lease), "result": dict(result)})
+        await self.ask("leases/complete", {**_named(lease), "result": dict(result)})
         self._forget(lease)
 
     async def release(self, lease: Lease, reason: str) -> None:
         """As `Leases.release`."""
-        await self._ask("leases/release", {**_named(lease), "reason": reason[:200]})
+        await self.ask("leases/release", {**_named(lease), "reason": reason[:200]})
         self._forget(lease)
 
     def _question(self, want: Want) -> dict[str, Any]:
@@ -172,8 +173,12 @@ class ControlLeases:
         if known is not None and known.token == lease.token:
             del self._known[lease.kind, lease.id]
 
-    async def _ask(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Ask with a token; with a new one when the control plane does not know it any more."""
+    async def ask(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask with a token; with a new one when the control plane does not know it any more.
+
+        Raises:
+            LeaseLost, LeasesAway, LeasesRefused: the answer is no, or none.
+        """
         token = await self._current()
         answer = await self._send(path, body, token)
         if answer.status_code == 401:
@@ -231,6 +236,11 @@ def _address(settings: ControlSettings) -> str:
     if not settings.secret.isascii() or not settings.secret.isprintable():
         raise LeasesRefused("control.secret has characters that no header takes; use ASCII alone")
     return settings.url.rstrip("/")
+
+
+def _connected(told: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return what a control plane says that speaks of it; an older one does not."""
+    return None if told is None else tuple(str(each) for each in told)
 
 
 def _named(lease: Lease) -> dict[str, Any]:

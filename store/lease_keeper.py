@@ -17,7 +17,7 @@ from typing import Any, Literal
 from bus.errors import BusError, MalformedEvent, Unavailable, UnknownEvent
 from bus.ports import Meter, SilentMeter
 from store.held_lease import HeldLease, SteadyTimer, Timer
-from store.leases import Lease, LeaseError, LeaseLost, Leases, LeasesAway, LeasesRefused, Want
+from store.leases import Beat, Lease, LeaseError, LeaseLost, Leases, LeasesAway, LeasesRefused, Want
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ class LeaseKeeper:
         finishes: bool = False,
         leave: asyncio.Event | None = None,
         refused: Callable[[Lease], Awaitable[None]] | None = None,
+        heard: Callable[[Beat], None] = lambda _: None,
         timer: Timer | None = None,
     ) -> None:
         """Keep nothing yet.
@@ -62,6 +63,7 @@ class LeaseKeeper:
             finishes: at a drain, work ends by itself; otherwise it is cancelled.
             leave: set when this machine is about to be taken away: all is given back at once.
             refused: is told of a result that was refused because the work is another's by now.
+            heard: is told each heartbeat's answer, once it has been taken in.
             timer: a test's own time.
         """
         self._leases = leases
@@ -72,6 +74,7 @@ class LeaseKeeper:
         self._finishes = finishes
         self._leave = leave or asyncio.Event()
         self._refused = refused
+        self._heard = heard
         self._timer: Timer = timer or SteadyTimer()
         self._draining = asyncio.Event()
         self._meter: Meter = SilentMeter()
@@ -194,6 +197,7 @@ class LeaseKeeper:
         for work_id in beat.stop:
             if work_id in held:
                 held[work_id].stop.set()
+        self._heard(beat)
         return True
 
     # --- doing ---

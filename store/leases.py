@@ -71,6 +71,9 @@ class Beat:
     """Work that is another's by now, or nobody's any more."""
     stop: tuple[str, ...] = ()
     """Work that is still held but not wanted any more: end it in good order, then complete it."""
+    connected: tuple[str, ...] | None = None
+    """Channels among what is kept whose owner has connected Twitch by now, as
+    `ChannelWork.eventsub` says of the beginning; None: nothing is said of it."""
 
 
 class Leases(Protocol):

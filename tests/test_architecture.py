@@ -151,6 +151,8 @@ SHELLS: dict[str, tuple[str, ...]] = {
         "web/channels.py",
         "web/connect.py",
         "web/control.py",
+        "web/control_door.py",
+        "web/control_tokens.py",
         "web/forms.py",
         "web/media.py",
         "web/monitor.py",

@@ -19,7 +19,8 @@ from store.state.watchlist import Listed
 from web.api import api_routes
 from web.channels import ReadPlace, channel_routes
 from web.connect import TwitchAccess, connect_routes
-from web.control import ControlAccess, control_routes
+from web.control import control_routes
+from web.control_door import ControlAccess
 from web.forms import Forms
 from web.health import Health
 from web.media import media_routes

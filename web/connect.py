@@ -33,8 +33,8 @@ class TwitchAccess:
 
     accounts: Accounts
     logins: Logins
-    connected: Callable[[str], None] = lambda login: None
-    """Is told the login of each channel that has been connected."""
+    changed: Callable[[str], None] = lambda login: None
+    """Is told the login of each channel that has been connected or disconnected."""
 
 
 def redirect_url(settings: WebSettings, request: Request) -> str:
@@ -115,7 +115,10 @@ def _add_way_there(router: APIRouter, site: Site, access: TwitchAccess) -> None:
     @router.post("/connect/twitch/{user_id}/disconnect")
     async def disconnect(request: Request, user_id: str) -> Response:
         await forms.read(request)
+        logins = [view.login for view in await accounts.views() if view.user_id == user_id]
         told = await accounts.disconnect(user_id)
+        for name in logins:
+            access.changed(name)
         return _back("disconnected" if told else "untold")
 
 
@@ -143,7 +146,7 @@ def _add_way_back(router: APIRouter, site: Site, access: TwitchAccess) -> None:
         except LoginUnavailable:
             return _back("unreachable")
         await accounts.connect(grant, holder)
-        access.connected(holder.login)
+        access.changed(holder.login)
         return _back("connected")
 
 

@@ -125,7 +125,7 @@ class EventSubHub:
         return self._standings.setdefault(channel, Standing())
 
     def look_again(self, channel: str) -> None:
-        """Look at once whether a channel is connected: somebody says that it has changed."""
+        """Look at once whether a channel is connected: somebody says that this has changed."""
         line = self._lines.get(channel)
         if line is not None:
             line.subscriptions.look_again()
@@ -283,6 +283,7 @@ class EventSubHub:
         await asyncio.gather(line.task, return_exceptions=True)
         if login not in self._lines:
             self._standings.pop(login, None)
+            self._api.forget(line.subscriptions.user_id)
 
     async def _listen_for(self, login: str) -> None:
         """Have a channel's coming and going told by its own socket, or else by another's."""

@@ -120,12 +120,16 @@ class EventSubApi:
         except (KeyError, TypeError) as error:
             raise ApiUnreachable("an answer without users") from error
 
+    def forget(self, user_id: str) -> None:
+        """Keep no token of a user any more."""
+        self._client.tokens.pop(user_id, None)
+
     async def close(self) -> None:
         """Let the connections go."""
         await self._client.close()
 
     async def _call(self, token: UserToken, call: Any) -> Any:
-        self._client.bearers[token.user_id] = token.access_token
+        self._client.tokens[token.user_id] = token
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await call
@@ -136,15 +140,25 @@ class EventSubApi:
 
 
 class _Client(HTTPClient):
-    """twitchio's plain API client; it shows the token of the user for whom a call is made."""
+    """twitchio's plain API client; it shows the token of the user for whom a call is made, and the
+    app that the user has allowed."""
 
     def __init__(self, *, client_id: str) -> None:
         super().__init__(client_id=client_id)
-        self.bearers: dict[str, str] = {}
+        self.tokens: dict[str, UserToken] = {}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every call carries; the app is a matter of each."""
+        return {"User-Agent": self.user_agent}
 
     async def request(self, route: Route) -> Any:
-        bearer = self.bearers.get(route.token_for, "")
-        route.update_headers({"Authorization": f"Bearer {bearer}"})
+        token = self.tokens.get(route.token_for)
+        bearer = "" if token is None else token.access_token
+        app = "" if token is None else token.client_id
+        route.update_headers(
+            {"Authorization": f"Bearer {bearer}", "Client-ID": app or self._client_id}
+        )
         return await super().request(route)
 
 

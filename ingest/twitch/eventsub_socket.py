@@ -19,6 +19,7 @@ from collections import OrderedDict
 
 import aiohttp
 
+from bus.errors import Unavailable
 from bus.ports import Meter
 from ingest.timer import Timer
 from ingest.twitch.eventsub_frames import Moved, Notified, Revoked, Unclear, Welcome, parse_frame
@@ -68,7 +69,13 @@ class UserSocket:
         wait_s = self._settings.backoff_first_s
         while True:
             subscriptions.now_is_known()
-            token = await self._tokens.of(self._login)
+            try:
+                token = await self._tokens.of(self._login)
+            except Unavailable as away:
+                self._note("not known whether connected", away)
+                await subscriptions.rest(wait_s * random.uniform(0.8, 1.2))
+                wait_s = min(wait_s * 2, self._settings.backoff_max_s)
+                continue
             if token is None or not subscriptions.allowed(token):
                 subscriptions.refuse_all("not connected" if token is None else "not allowed")
                 await subscriptions.rest(self._settings.recheck_s)
@@ -98,8 +105,15 @@ class UserSocket:
             self._subscriptions.lose_all(self._heard_s)
         if gone is not None:
             if any(isinstance(each, AccessGone) and each.is_told for each in gone.exceptions):
-                await self._tokens.revoked(token.user_id)
+                try:
+                    await self._tokens.revoked(token.user_id)
+                except Unavailable as away:
+                    # The next session's first subscription will be refused, which tells it too.
+                    self._note("revocation not told", away)
             self._subscriptions.refuse_all("reconnect")
+
+    def _note(self, what: str, error: Unavailable) -> None:
+        _log.warning(what, extra={"channel": self._login, "error": str(error)})
 
     async def _dial(
         self, http: aiohttp.ClientSession, url: str

@@ -13,16 +13,16 @@ import logging
 import math
 from typing import Literal, Protocol
 
+from bus.errors import Unavailable
 from bus.ports import Meter
 from ingest.timer import Timer
 from ingest.twitch.eventsub_api import CHAT, ApiRefused, ApiUnreachable, EventSubApi, Want
 from ingest.twitch.eventsub_frames import Notified, Revoked
 from ingest.twitch.eventsub_settings import EventSubSettings
-from store.twitch.tokens import Tokens, UserToken
+from store.twitch.tokens import CHAT_SCOPE, Tokens, UserToken
 
 _log = logging.getLogger(__name__)
 
-CHAT_SCOPE = "user:read:chat"
 SUBSCRIPTIONS_MAX = 300
 """Twitch's limit for one socket; what a user's channel needs stays far below."""
 COST_MAX = 10
@@ -58,7 +58,7 @@ class SessionUnknown(Exception):
 
 
 class AccessGone(Exception):
-    """The user has taken the permission back, or it cannot be renewed."""
+    """The user has taken the permission back or disconnected, or it cannot be renewed."""
 
     def __init__(self, *, is_told: bool) -> None:
         """`is_told`: Twitch said so on the socket, and the keeper of tokens does not know yet."""
@@ -92,6 +92,7 @@ class Subscriptions:
         self._had: dict[Want, str] = {}
         self._held_back: dict[Want, tuple[float, float]] = {}
         self._changed = asyncio.Event()
+        self._is_to_look = False
         self.user_id = ""
         """Twitch's number of the user, once a token has told it."""
 
@@ -120,8 +121,12 @@ class Subscriptions:
             self._changed.set()
 
     def look_again(self) -> None:
-        """Ask at once for what was refused: somebody says that something has changed."""
+        """Look at the permission at once, and ask for what was refused.
+
+        Somebody says that something has changed: connected, disconnected, more or less allowed.
+        """
         self._held_back.clear()
+        self._is_to_look = True
         self._changed.set()
 
     def allowed(self, token: UserToken) -> bool:
@@ -158,12 +163,14 @@ class Subscriptions:
         """Make and end the session's subscriptions as they are wanted; ends by an error only.
 
         Raises:
-            AccessGone: the token can no longer be renewed.
+            AccessGone: the token can no longer be renewed, or the user has disconnected.
             SessionUnknown: the session is over.
         """
         self.user_id = token.user_id
         while True:
             self._changed.clear()
+            if self._is_to_look:
+                token = await self._looked_at(token)
             token = await self._ask(token, session_id)
             again_s = min((at_s for at_s, _ in self._held_back.values()), default=math.inf)
             await self.rest(again_s - self._timer.now())
@@ -183,10 +190,23 @@ class Subscriptions:
     def now_is_known(self) -> None:
         """Begin to notice changes from here on."""
         self._changed.clear()
+        self._is_to_look = False
 
     async def _sleep(self, seconds: float) -> Literal[True]:
         await self._timer.sleep(seconds)
         return True
+
+    async def _looked_at(self, token: UserToken) -> UserToken:
+        """Return the user's token as it is by now."""
+        self._is_to_look = False
+        try:
+            now = await self._tokens.of(self._login)
+        except Unavailable as away:
+            _log.warning("not looked again", extra={"channel": self._login, "error": str(away)})
+            return token
+        if now is None or now.user_id != token.user_id:
+            raise AccessGone(is_told=False)
+        return now
 
     async def _ask(self, token: UserToken, session_id: str) -> UserToken:
         for want in [want for want in self._had if want not in self._wants]:
@@ -211,7 +231,11 @@ class Subscriptions:
                 subscription_id = await self._api.subscribe(token, asked, session_id)
             except ApiRefused as refused:
                 if refused.status == 401 and not is_fresh:
-                    fresh = await self._tokens.refused(token)
+                    try:
+                        fresh = await self._tokens.refused(token)
+                    except Unavailable as away:
+                        self._on_failure(want, "401", str(away))
+                        break
                     if fresh is None:
                         raise AccessGone(is_told=False) from None
                     token = fresh

@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bus.stage import Ctx, Stage
+from ingest.chat.eventsub import EventSubHub
 from ops.bootstrap import (
     Parts,
     clip_stages,
@@ -33,14 +34,16 @@ from ops.roles import Roles
 from ops.settings import Settings
 from ops.supervisor import Supervisor, signals
 from ops.twitch import open_twitch
-from ops.workers import leased_ingest, leased_renderer, open_leases
+from ops.workers import leased_renderer, open_leased_ingest, open_leases
 from store.channel_work import ChannelWork
 from store.lease_keeper import LeaseKeeper
 from store.state.ingest_wants import IngestWants
 from store.state.lease_desk import LeaseDesk
+from store.state.lease_views import LeaseViews
 from store.state.leases import LeaseBook
+from store.state.lent_tokens import LentTokens
 from store.state.recorder import Recorder
-from web.control import ControlAccess
+from web.control_door import ControlAccess
 from web.health import Health, StageHealth
 from web.stage import Web
 
@@ -53,6 +56,7 @@ class _Process:
     supervisor: Supervisor
     stages: list[Stage] = field(default_factory=list)
     book: LeaseBook | None = None
+    eventsub: EventSubHub | None = None
     wants: IngestWants | None = None
     ingest: LeasedIngest | None = None
     keepers: dict[str, LeaseKeeper] = field(default_factory=dict)
@@ -102,8 +106,9 @@ async def serve_roles(
         else:
             web = worker_web_stage(parts, process.health)
         if "ingest" in roles:
-            leases = await stack.enter_async_context(open_leases(settings, "ingest", process.book))
-            process.ingest = leased_ingest(parts, leases, leave)
+            process.ingest = await stack.enter_async_context(
+                open_leased_ingest(parts, leave, process.book, process.eventsub)
+            )
             process.keepers["ingest"] = process.ingest.keeper
             process.stages.append(process.ingest)
         if "detect" in roles:
@@ -148,12 +153,18 @@ async def _control(
             for one in fixed.values()
         ],
     )
-    process.book, process.wants = book, wants
+    process.book, process.wants, process.eventsub = book, wants, twitch.eventsub
     process.stages += [
         *(Recorder(state), LeaseDesk(book), wants),
         *(twitch.keeper, twitch.native_clips, LagWatch()),
     ]
-    control = ControlAccess(book=book, settings=settings.control, meter=parts.meter)
+    lent = LentTokens(
+        LeaseViews(state, tenant_id=settings.tenant_id),
+        twitch.access.accounts,
+        client_id=settings.twitch.client_id,
+        meter=parts.meter,
+    )
+    control = ControlAccess(book=book, settings=settings.control, lent=lent, meter=parts.meter)
     return web_stage(parts, state, process.health, twitch.access, wants.fixed, control)
 
 

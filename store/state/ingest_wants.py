@@ -21,6 +21,7 @@ from store.state.lease_views import Entry, LeaseViews
 from store.state.leases import LeaseBook, Wanted
 from store.state.tables import SessionRow, TwitchAccountRow
 from store.state.watchlist import Listed, Place, Watchlist
+from store.twitch.tokens import CHAT_SCOPE
 
 log = logging.getLogger(__name__)
 
@@ -135,12 +136,14 @@ class IngestWants:
         }
 
     async def _connected(self) -> set[str]:
-        query = select(TwitchAccountRow.login).where(
+        """Return whose chat may be read in their own name."""
+        query = select(TwitchAccountRow.login, TwitchAccountRow.scopes).where(
             TwitchAccountRow.tenant_id == self._book.tenant_id,
             TwitchAccountRow.status == "connected",
         )
         async with self._book.state.reading() as session:
-            return set(await session.scalars(query))
+            found = (await session.execute(query)).all()
+        return {login for login, scopes in found if CHAT_SCOPE in scopes}
 
     async def _live(self) -> set[str]:
         """Return the channels that have a session running."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import case, func, select
 
-from store.leases import Kind
+from store.leases import Kind, Lease, LeaseLost
 from store.state.lease_choice import HELD, Clock, database_clock
 from store.state.state import State
 from store.state.tables import LeaseRow, LeaseWorkerRow
@@ -144,3 +144,27 @@ class LeaseViews:
                 )
                 for row in rows
             }
+
+    async def work(self, worker: str, lease: Lease) -> Mapping[str, Any]:
+        """Return what a worker is to do that holds a lease now.
+
+        Raises:
+            LeaseLost: it does not hold it, or not any more.
+        """
+        async with self._state.reading() as session:
+            now_s = await self._clock(session)
+            row = await session.scalar(
+                select(LeaseRow).where(
+                    LeaseRow.tenant_id == self._tenant_id,
+                    LeaseRow.kind == lease.kind,
+                    LeaseRow.id == lease.id,
+                    LeaseRow.state.in_(HELD),
+                    LeaseRow.owner == worker,
+                    LeaseRow.token == lease.token,
+                    LeaseRow.until_s > now_s,
+                )
+            )
+            if row is None:
+                raise LeaseLost(f"{lease.kind} {lease.id} is not this worker's now")
+            work: Mapping[str, Any] = row.work
+            return work

@@ -173,6 +173,7 @@ class LeaseBook:
         """
         kept: dict[str, float] = {}
         stop: list[str] = []
+        connected: list[str] = []
         async with self.state.writing() as session:
             now_s = await self.clock(session)
             keys = [(lease.kind, lease.id) for lease in held]
@@ -186,6 +187,8 @@ class LeaseBook:
                     row.until_s = now_s + good_for_s
                 if row.state == "stopping":
                     stop.append(lease.id)
+                if row.kind == "ingest" and row.work.get("eventsub"):
+                    connected.append(lease.id)
             await session.execute(
                 update(LeaseWorkerRow)
                 .where(
@@ -196,7 +199,12 @@ class LeaseBook:
                 .values(seen_at_s=now_s)
             )
         lost = tuple(lease.id for lease in held if lease.id not in kept)
-        return Beat(kept=kept, lost=lost, stop=tuple(stop))
+        return Beat(
+            kept=kept,
+            lost=lost,
+            stop=tuple(stop),
+            connected=tuple(connected) if any(one.kind == "ingest" for one in held) else None,
+        )
 
     async def complete(self, worker: str, lease: Lease, result: Mapping[str, Any]) -> None:
         """Take in what has come of it; see `Leases.complete`.

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Protocol
+
+CHAT_SCOPE = "user:read:chat"
+"""What a streamer must have allowed for chat to be read in their name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,10 +19,21 @@ class UserToken:
     login: str
     access_token: str = field(repr=False)
     scopes: frozenset[str]
+    client_id: str = ""
+    """The app that was allowed it; that of this process's settings when empty."""
+
+
+def mark_of(access_token: str) -> str:
+    """Return what tells a token from others without showing it: 64 hexadecimal digits."""
+    return hashlib.sha256(access_token.encode()).hexdigest()
 
 
 class Tokens(Protocol):
-    """The connected accounts, as a worker knows them. Never raises for one that is missing."""
+    """The connected accounts, as a worker knows them. Never raises for one that is missing.
+
+    Each method raises `bus.errors.Unavailable` while whoever keeps them cannot be asked, which says
+    nothing about a permission.
+    """
 
     async def of(self, login: str) -> UserToken | None:
         """Return a channel's token; None when it is not connected or must be reconnected."""

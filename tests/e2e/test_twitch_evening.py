@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import io
-import json
 import math
 import re
 import signal
@@ -39,9 +37,11 @@ from tests.e2e.twitch_evening import (
     ANONYMOUS,
     CONNECTED,
     LOGINS,
-    SCOPES,
     Evening,
     browser,
+    connect,
+    form_token,
+    kept_lines,
 )
 from tests.hls_media import ts_segments
 
@@ -51,7 +51,6 @@ EDGE_S = 8.0
 """A slow machine's clock may stand so far from the stream's."""
 LIMIT_S = 400.0
 _QUIET_S = 3.0
-_TOKEN = re.compile(r'name="form_token" value="([0-9a-f]+)"')
 
 
 @dataclass(frozen=True)
@@ -136,19 +135,9 @@ async def drained(command: Running) -> None:
         command.complaints += line
 
 
-async def connect(evening: Evening, web: httpx.AsyncClient) -> None:
-    """Connect the account as a streamer does, from the page to Twitch's question and back."""
-    evening.login.redirect_urls.add(f"{str(web.base_url).rstrip('/')}/connect/twitch/callback")
-    token = _TOKEN.findall((await web.get("/connect")).text)[0]
-    answer = await web.post("/connect/twitch", data={"form_token": token, "scope": list(SCOPES)})
-    assert answer.url.params["result"] == "connected", answer.text
-    assert CONNECTED in answer.text
-    evening.allow()
-
-
 async def add_channel(web: httpx.AsyncClient) -> None:
     """Put the connected channel on the list, with Twitch's own clips."""
-    token = _TOKEN.findall((await web.get("/channels")).text)[0]
+    token = await form_token(web, "/channels")
     answer = await web.post("/channels", data={"form_token": token, "channel": CONNECTED})
     assert answer.status_code == 200
     (switch,) = re.findall(r'action="(/channels/[^"]+/native-clips)"', answer.text)
@@ -219,13 +208,6 @@ async def events_of(folder: Path) -> list[Event]:
         while records := await log.fetch(1000, _QUIET_S):
             found += [record.event for record in records]
     return found
-
-
-def kept_lines(folder: Path, session_id: str) -> list[dict[str, Any]]:
-    chunks = sorted(p for p in folder.rglob("chat-*.jsonl.gz") if session_id in str(p))
-    text = b"".join(gzip.decompress(chunk.read_bytes()) for chunk in chunks)
-    records = [json.loads(line) for line in text.splitlines()]
-    return [record for record in records if "message_id" in record]
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
+import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -171,13 +176,13 @@ class Evening:
             if bursts and self.clock.at_s >= self.live_s + bursts[0]:
                 bursts.pop(0)
                 for n in range(40):
-                    await self._say(f"fan{n}", _WORDS[n % len(_WORDS)])
+                    await self.say(f"fan{n}", _WORDS[n % len(_WORDS)])
             if self.clock.at_s >= next_s:
                 next_s = self.clock.at_s + 2.0
-                await self._say(f"viewer{self._said % 7}", f"talk {self._said}", times=2)
+                await self.say(f"viewer{self._said % 7}", f"talk {self._said}", times=2)
             await asyncio.sleep(0.05)
 
-    async def _say(self, user: str, text: str, *, times: int = 1) -> None:
+    async def say(self, user: str, text: str, *, times: int = 1) -> None:
         """Have a line said in both channels, as often as Twitch tells it."""
         self._said += 1
         now_s = self.clock.at_s
@@ -205,7 +210,7 @@ class Evening:
         """Cut both chats off, and wait until they are heard again."""
         before_s = self.clock.at_s
         await _awaited(lose())
-        await self._say("viewer1", "nobody hears this")
+        await self.say("viewer1", "nobody hears this")
         await _until(lambda: all(map(self._heard, LOGINS)))
         for login in LOGINS:
             self.truth[login].cut_s.append((before_s, self.clock.at_s))
@@ -237,6 +242,29 @@ def browser(page: str) -> httpx.AsyncClient:
         trust_env=False,
         timeout=_PATIENCE_S,
     )
+
+
+async def connect(evening: Evening, web: httpx.AsyncClient) -> None:
+    """Connect the account as a streamer does, from the page to Twitch's question and back."""
+    evening.login.redirect_urls.add(f"{str(web.base_url).rstrip('/')}/connect/twitch/callback")
+    form = {"form_token": await form_token(web, "/connect"), "scope": list(SCOPES)}
+    answer = await web.post("/connect/twitch", data=form)
+    assert answer.url.params["result"] == "connected", answer.text
+    assert CONNECTED in answer.text
+    evening.allow()
+
+
+async def form_token(web: httpx.AsyncClient, page: str) -> str:
+    """Return what a page's forms must send back."""
+    return re.findall(r'name="form_token" value="([0-9a-f]+)"', (await web.get(page)).text)[0]
+
+
+def kept_lines(folder: Path, session_id: str) -> list[dict[str, Any]]:
+    """Return the lines of chat that a session's log keeps, below a data folder."""
+    chunks = sorted(p for p in folder.rglob("chat-*.jsonl.gz") if session_id in str(p))
+    text = b"".join(gzip.decompress(chunk.read_bytes()) for chunk in chunks)
+    records = [json.loads(line) for line in text.splitlines()]
+    return [record for record in records if "message_id" in record]
 
 
 async def _awaited(made: object) -> None:

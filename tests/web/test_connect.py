@@ -29,10 +29,10 @@ BACK = f"{HOME}/connect/twitch/callback"
 class Browser:
     """One browser at one tenant's site."""
 
-    def __init__(self, client: httpx.AsyncClient, world: TwitchWorld, connected: list[str]) -> None:
+    def __init__(self, client: httpx.AsyncClient, world: TwitchWorld, changed: list[str]) -> None:
         self.client = client
         self.world = world
-        self.connected = connected
+        self.changed = changed
 
     async def page(self, path: str = "/connect") -> str:
         answer = await self.client.get(path)
@@ -83,7 +83,7 @@ async def state(tmp_path: Path) -> AsyncIterator[State]:
 async def browsing(
     world: TwitchWorld, state: State, tenant_id: str = "acme", home: str = HOME, **settings: object
 ) -> AsyncIterator[Browser]:
-    connected: list[str] = []
+    changed: list[str] = []
     app = make_app(
         state,
         open_objects("memory://"),
@@ -94,11 +94,11 @@ async def browsing(
         twitch=TwitchAccess(
             accounts=world.accounts(state, tenant_id=tenant_id),
             logins=world.logins(state, tenant_id=tenant_id),
-            connected=connected.append,
+            changed=changed.append,
         ),
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=home) as client:
-        yield Browser(client, world, connected)
+        yield Browser(client, world, changed)
 
 
 @pytest.fixture
@@ -124,9 +124,9 @@ async def test_there_and_back(browser: Browser, state: State, pkce: bool) -> Non
     assert asked["redirect_uri"] == BACK
     assert ("code_challenge" in asked) == pkce
     assert "force_verify" not in asked
-    assert browser.connected == []
+    assert browser.changed == []
     assert await browser.follow(address) == "connected"
-    assert browser.connected == ["streamer"]
+    assert browser.changed == ["streamer"]
     page = check_harmless(await browser.page("/connect?result=connected"))
     assert "Twitch is connected" in page.text
     assert "streamer" in page.text
@@ -239,6 +239,7 @@ async def test_disconnecting(browser: Browser, world: TwitchWorld, state: State)
     assert answer.headers["location"] == "/connect?result=disconnected"
     assert await world.accounts(state).views() == []
     assert len(world.double.revoked) == 1
+    assert browser.changed == ["streamer", "streamer"]
 
 
 async def test_a_gone_permission_is_told_on_the_pages(

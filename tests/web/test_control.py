@@ -28,7 +28,8 @@ from tests.store.leases.world import (
 from tests.store.state.fresh import fresh_database
 from tests.web.conftest import Clock
 from web.app import make_app
-from web.control import BODY_BYTES_MAX, HELD_MAX
+from web.control import HELD_MAX
+from web.control_door import BODY_BYTES_MAX
 from web.errors import WorkerRefused
 from web.health import Health
 from web.settings import WebSettings

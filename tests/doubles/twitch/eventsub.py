@@ -79,6 +79,8 @@ class EventSubDouble:
         """Statuses with which the next subscriptions are answered; 0 is the honest answer."""
         self.posts: Counter[int] = Counter()
         """Answers to subscriptions, by status."""
+        self.apps: dict[str, str] = {}
+        """The app that was named with each token."""
         self.opened = 0
         """Sockets that were ever opened."""
         self.refuses_sockets = False
@@ -114,6 +116,10 @@ class EventSubDouble:
     def subscribed(self, login: str, kind: str) -> bool:
         """Return whether somebody is subscribed to a type of event of a channel."""
         return bool(self._carrying(login, kind))
+
+    def listeners(self, login: str, kind: str) -> int:
+        """Return how many sessions are told a type of event of a channel."""
+        return len(self._carrying(login, kind))
 
     def session_of(self, login: str) -> Session:
         """Return the session of a user; there is just one."""
@@ -377,6 +383,7 @@ class EventSubDouble:
         if not request.headers.get("Client-ID"):
             self.violations.append("a request without Client-ID")
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        self.apps[token] = request.headers.get("Client-ID", "")
         return next(
             (each for each in self.accounts.values() if token and each.token == token), None
         )

@@ -14,6 +14,7 @@ from ingest.chat.eventsub import EventSubHub
 from ingest.chat.room import Feeder, Room
 from ingest.chat.source import ChatBatch
 from ingest.twitch.eventsub_settings import EventSubSettings
+from store.twitch.errors import TokensAway
 from store.twitch.settings import TwitchSettings
 from store.twitch.tokens import UserToken
 from tests.doubles.hand_timer import HandTimer
@@ -30,6 +31,10 @@ class FakeTokens:
         self._double = double
         self._stale: dict[str, str] = {}
         self.renews = True
+        self.away: set[str] = set()
+        """Questions for which nobody is there: `of`, `refused`, `revoked`."""
+        self.client_ids: dict[str, str] = {}
+        """Apps that are not that of the settings, by the channel."""
         self.told: list[str] = []
         self.refusals = 0
 
@@ -39,17 +44,23 @@ class FakeTokens:
 
     async def of(self, login: str) -> UserToken | None:
         """Return the channel's token."""
+        self._may_be_asked("of")
         account = self._double.accounts.get(login)
         if account is None or not account.token:
             return None
         access = self._stale.get(login, account.token)
         return UserToken(
-            user_id=account.user_id, login=login, access_token=access, scopes=account.scopes
+            user_id=account.user_id,
+            login=login,
+            access_token=access,
+            scopes=account.scopes,
+            client_id=self.client_ids.get(login, ""),
         )
 
     async def refused(self, token: UserToken) -> UserToken | None:
         """Return the fresh token, when there is one."""
         self.refusals += 1
+        self._may_be_asked("refused")
         self._stale.pop(token.login, None)
         if not self.renews:
             self._double.accounts[token.login].token = ""
@@ -57,7 +68,12 @@ class FakeTokens:
 
     async def revoked(self, user_id: str) -> None:
         """Take note."""
+        self._may_be_asked("revoked")
         self.told.append(user_id)
+
+    def _may_be_asked(self, question: str) -> None:
+        if question in self.away:
+            raise TokensAway("away")
 
 
 class CountingMeter:

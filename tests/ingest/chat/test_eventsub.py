@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from functools import partial
@@ -247,6 +248,98 @@ async def test_a_channel_that_connects_later_is_heard_when_told(world: World) ->
     account.token = "fresh"
     hub.look_again("ana")
     await until(lambda: room.is_joined)
+
+
+async def test_who_disconnects_is_not_heard_any_more(world: World) -> None:
+    account = world.account("ana")
+    hub = world.hub()
+    room = await world.room("ana", hub)
+    await world.double.until(lambda: world.double.posts[202] == 3)
+    await until(lambda: room.is_joined)
+    hub.look_again("ana")
+    world.timer.now_s += 1.0
+    await world.say("ana", "still here")
+    await until(lambda: room.held)
+    assert world.double.opened == 1, "who is connected still keeps the socket"
+    account.token = ""  # and Twitch itself could not be told, so it says nothing
+    hub.look_again("ana")
+    await until(lambda: hub.standing("ana").refused and not room.is_joined)
+    await world.double.until(lambda: not world.double.sessions)
+    assert world.tokens.told == []
+
+
+async def test_a_scope_that_is_allowed_later_is_used_when_told(world: World) -> None:
+    account = world.account("ana")
+    account.scopes = frozenset({"clips:edit"})
+    hub = world.hub()
+    room = await world.room("ana", hub)
+    await until(lambda: hub.standing("ana").refused == "not allowed")
+    listening = asyncio.create_task(hub.changed("ana", 1_000.0))
+    await world.double.until(lambda: world.double.subscribed("ana", "stream.online"))
+    account.scopes = frozenset({"clips:edit", "user:read:chat"})
+    hub.look_again("ana")
+    await until(lambda: room.is_joined)
+    assert world.double.opened == 1
+    listening.cancel()
+
+
+async def test_a_keeper_of_tokens_that_is_away_is_asked_again_soon(world: World) -> None:
+    world.account("ana")
+    world.tokens.away = {"of"}
+    hub = world.hub()
+    room = await world.room("ana", hub)
+    began_s = world.timer.now()
+    await passing(world.timer, lambda: world.timer.now() > began_s + 60.0)
+    assert not hub.standing("ana").refused, "Twitch has refused nothing"
+    world.tokens.away.clear()
+    back_s = world.timer.now()
+    await passing(world.timer, lambda: room.is_joined)
+    assert world.timer.now() - back_s < 40.0
+    world.tokens.away = {"of"}
+    hub.look_again("ana")
+    await world.say("ana", "still here")
+    await until(lambda: room.held)
+    assert (room.is_joined, world.double.opened) == (True, 1)
+
+
+async def test_a_renewal_that_must_wait_costs_no_permission(world: World) -> None:
+    world.account("ana")
+    world.tokens.hold_stale("ana", "expired")
+    world.tokens.away = {"refused"}
+    hub = world.hub()
+    room = await world.room("ana", hub)
+    await until(lambda: world.meter.counts["eventsub_refused_total"] == 3)
+    assert not hub.standing("ana").refused
+    world.tokens.away.clear()
+    await passing(world.timer, lambda: room.is_joined)
+    assert world.double.opened == 1
+
+
+async def test_a_revocation_that_cannot_be_told_is_found_out_later(world: World) -> None:
+    account = world.account("ana")
+    hub = world.hub()
+    room = await world.room("ana", hub)
+    await world.double.until(lambda: world.double.posts[202] == 3)
+    await until(lambda: room.is_joined)
+    world.tokens.away = {"revoked"}
+    await world.double.revoke("ana", CHAT)
+    await until(lambda: not room.is_joined and hub.standing("ana").refused == "reconnect")
+    world.tokens.away.clear()
+    account.token = "another"
+    await passing(world.timer, lambda: room.is_joined)
+    assert world.tokens.told == []
+
+
+async def test_a_token_is_shown_with_the_app_it_was_given_to(world: World) -> None:
+    world.account("ana")
+    world.account("bo")
+    world.tokens.client_ids["bo"] = "another app"
+    hub = world.hub()
+    rooms = [await world.room(login, hub) for login in ("ana", "bo")]
+    await until(lambda: all(room.is_joined for room in rooms))
+    assert world.double.apps == {"token-ana": "app", "token-bo": "another app"}
+    await rooms[1].close()
+    assert set(hub._api._client.tokens) == {"1000"}, "a token is kept no longer than its socket"
 
 
 async def test_without_the_scope_nothing_is_asked(world: World) -> None:

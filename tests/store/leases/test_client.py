@@ -144,9 +144,12 @@ async def test_an_answer_that_never_ends_is_given_up() -> None:
 
 async def test_a_beat_comes_as_it_was_sent() -> None:
     told = {"kept": {"r1": 30}, "lost": ["r2"], "stop": ["r3"], "more": 1}
+    beat = Beat(kept={"r1": 30.0}, lost=("r2",), stop=("r3",))
     plane = Plane(lambda _: httpx.Response(200, json=told))
     async with client("w", httpx.MockTransport(plane)) as leases:
-        assert await leases.heartbeat([HELD]) == Beat(kept={"r1": 30.0}, lost=("r2",), stop=("r3",))
+        assert await leases.heartbeat([HELD]) == beat
+        told["connected"] = ["r1"]
+        assert await leases.heartbeat([HELD]) == replace(beat, connected=("r1",))
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ async def test_whoever_holds_what_is_not_wanted_any_more_is_told_to_stop(world: 
     held = await a.acquire(CHANNELS)
     await world.book.unwant("ingest", "ch1")
     for _ in range(2):
-        assert await a.heartbeat(held) == Beat(kept={"ch1": 15.0}, stop=("ch1",))
+        assert await a.heartbeat(held) == Beat(kept={"ch1": 15.0}, stop=("ch1",), connected=())
     await a.complete(held[0], {})
     world.clock.now_s += 1_000
     assert await a.acquire(CHANNELS) == []
@@ -177,7 +177,21 @@ async def test_a_change_of_mind_stops_nobody(world: World) -> None:
     held = await a.acquire(CHANNELS)
     await world.book.unwant("ingest", "ch1")
     await world.book.want("ingest", "ch1", {"url": "u"})
-    assert await a.heartbeat(held) == Beat(kept={"ch1": 15.0})
+    assert await a.heartbeat(held) == Beat(kept={"ch1": 15.0}, connected=())
+
+
+async def test_a_heartbeat_tells_whose_owner_has_connected_by_now(world: World) -> None:
+    a = world.connect("a")
+    for name in ("ch1", "ch2"):
+        await world.book.want("ingest", name, {"eventsub": False})
+    held = await a.acquire(CHANNELS)
+    assert (await a.heartbeat(held)).connected == ()
+    await world.book.want("ingest", "ch2", {"eventsub": True})
+    assert (await a.heartbeat(held)).connected == ("ch2",)
+    await world.book.want("ingest", "ch2", {"eventsub": False})
+    assert (await a.heartbeat(held)).connected == ()
+    await want_renders(world.book, "r1")
+    assert (await a.heartbeat(await a.acquire(RENDERS))).connected is None
 
 
 @pytest.mark.parametrize("changed", [{"render_id": "r2"}, {"tenant_id": "other"}])

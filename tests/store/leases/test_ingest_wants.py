@@ -127,9 +127,13 @@ async def test_whose_owner_has_connected_is_heard_over_event_sockets(
     world: World, watchlist: Watchlist, wants: IngestWants
 ) -> None:
     await watchlist.add(ANN)
+    scopes = {"ann": ["user:read:chat"], "bob": ["clips:edit"]}
     async with world.state.writing() as session:
         await session.merge(TenantRow(id=TENANT))
-        session.add(TwitchAccountRow(tenant_id=TENANT, user_id="7", login="ann"))
+        for name, allowed in scopes.items():
+            session.add(
+                TwitchAccountRow(tenant_id=TENANT, user_id=name, login=name, scopes=allowed)
+            )
     await wants.reconcile()
     works = {name: ChannelWork.of(lease.work) for name, lease in (await take(world)).items()}
     assert {name: one.eventsub for name, one in works.items()} == {

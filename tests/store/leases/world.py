@@ -24,7 +24,7 @@ from store.state.leases import LeaseBook
 from store.state.local_leases import LocalLeases
 from store.state.state import State
 from web.app import make_app
-from web.control import ControlAccess
+from web.control_door import ControlAccess
 from web.health import Health
 from web.settings import WebSettings
 
