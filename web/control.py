@@ -1,4 +1,4 @@
-"""The control API: workers on other machines are let in, and take, renew and hand in their leases.
+"""The control API: lets workers on other machines in, hands them leases, and tells of them all.
 
 Law: who asks is known by its token alone, and nothing of a body is looked at before; a lease
 changes by its token or not at all.
@@ -14,12 +14,21 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 from starlette.exceptions import HTTPException
 
 from bus.ports import Meter, SilentMeter
 from store.control_settings import SECRET_CHARS_MIN, ControlSettings
 from store.leases import Kind, Lease, LeaseLost, LeasesAway, LeasesRefused, Pool, Want
+from store.state.fleet import Fleet
+from store.state.fleet_views import FleetViews
 from store.state.lease_choice import Question
 from store.state.leases import LeaseBook
 from store.state.local_leases import LocalLeases
@@ -62,6 +71,9 @@ class Acquire(_Body):
 
     kind: Kind
     capacity: int = Field(ge=0, le=CAPACITY_MAX)
+    slots: int = Field(default=0, ge=0, le=CAPACITY_MAX)
+    """As in Want; so is `draining`."""
+    draining: bool = False
     run: str = Field(default="", max_length=100)
     """As in Question; so are `number` and `known`."""
     number: int = Field(default=0, ge=0, lt=2**31)
@@ -94,6 +106,8 @@ class Release(Held):
 
 
 Model = TypeVar("Model", bound=_Body)
+FLEET = TypeAdapter(Fleet)
+"""The fleet as JSON, there and back."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,6 +126,7 @@ def control_routes(access: ControlAccess) -> APIRouter:
     router = APIRouter(prefix=PREFIX, include_in_schema=False)
     door = _Door(access)
     _add_workers(router, door)
+    _add_looking(router, access, door)
     _add_taking(router, door)
     _add_giving(router, door)
     return router
@@ -183,6 +198,16 @@ def _add_workers(router: APIRouter, door: _Door) -> None:
         return JSONResponse({"token": token, "expires_in_s": door.tokens.life_s}, 201)
 
 
+def _add_looking(router: APIRouter, access: ControlAccess, door: _Door) -> None:
+    views = FleetViews.of(access.book)
+
+    @router.get("/workers")
+    async def fleet(request: Request) -> Response:
+        """Tell whoever knows the secret of the workers and of what waits for them."""
+        door.bootstrap(request)
+        return Response(FLEET.dump_json(await views.read()), media_type="application/json")
+
+
 def _add_taking(router: APIRouter, door: _Door) -> None:
     @router.post("/leases/acquire")
     async def acquire(request: Request) -> Response:
@@ -193,7 +218,13 @@ def _add_taking(router: APIRouter, door: _Door) -> None:
         leases = LocalLeases(door.book, worker.name, told.question())
         with _told():
             given = await leases.acquire(
-                Want(kind=told.kind, capacity=told.capacity, pool=worker.pool)
+                Want(
+                    kind=told.kind,
+                    capacity=told.capacity,
+                    pool=worker.pool,
+                    slots=told.slots,
+                    draining=told.draining,
+                )
             )
         return JSONResponse({"leases": [_as_json(lease) for lease in given]})
 
