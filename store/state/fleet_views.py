@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from store.lease_settings import LeaseSettings
@@ -150,7 +150,7 @@ class FleetViews:
             free=[(kind, pool, count, since_s) for kind, pool, count, since_s in free],
         )
 
-    def _wanted(self, *kinds: Kind) -> tuple[object, ...]:
+    def _wanted(self, *kinds: Kind) -> tuple[ColumnElement[bool], ...]:
         return (
             LeaseRow.tenant_id == self._tenant_id,
             LeaseRow.kind.in_(kinds),

@@ -17,6 +17,7 @@ from store.lease_settings import LeaseSettings
 from store.leases import Kind, Lease, Pool, Want
 from store.obstore_objects import open_objects
 from store.state.apply import record
+from store.state.fleet import ChannelStand, Waiting
 from store.state.fleet_views import FleetViews
 from store.state.watchlist import Place, Watchlist
 from tests.store.leases.world import CONTROL, TENANT, World, open_world, queued, work
@@ -25,6 +26,7 @@ from tests.store.state.story import records
 from tests.web.test_pages import ATTACKS, Tags, check_harmless
 from web.app import make_app
 from web.control import ControlAccess
+from web.fleet_words import unwatched
 from web.health import Health
 from web.settings import WebSettings
 
@@ -308,6 +310,26 @@ async def test_programs_are_told_the_same(pages: Pages) -> None:
     paths = (await pages.client.get("/api/openapi.json")).json()["paths"]
     assert "/api/workers" in paths
     assert "/workers" not in paths
+
+
+def test_channels_that_wait_for_the_same_reason_are_told_as_one() -> None:
+    def stand(reason: str, oldest_s: float, worker: str = "") -> ChannelStand:
+        return ChannelStand(
+            waiting=Waiting(
+                kind="ingest", pool="cpu", count=1, oldest_s=oldest_s, reason=reason, worker=worker,
+                in_s=oldest_s,
+            )
+        )  # fmt: skip
+
+    stands = [
+        ChannelStand(worker="box"),
+        stand("soon", 1),
+        *(stand("full", seconds) for seconds in (3, 9, 4)),
+        *(stand("silent", seconds, "box") for seconds in (8, 9)),
+        stand("silent", 8, "other"),
+    ]
+    told = [(one.reason, one.count, one.oldest_s, one.in_s) for one in unwatched(stands)]
+    assert told == [("full", 3, 9, 9), ("silent", 2, 9, 9), ("silent", 1, 8, 8)]
 
 
 async def test_another_tenant_sees_no_worker(pages: Pages) -> None:

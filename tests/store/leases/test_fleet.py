@@ -156,7 +156,14 @@ async def test_a_worker_that_leaves_is_waited_for_by_nobody(world: World) -> Non
     assert await world.book.acquire("a", bye) == []
     for number in range(4):
         await world.book.want("ingest", f"ch{number}", {"url": "u", "name": "n"})
+    views = FleetViews.of(world.book)
+    assert {one.waiting and one.waiting.reason for one in (await views.channels()).values()} == {
+        "soon"
+    }
     given = await world.book.acquire("b", Want(kind="ingest", capacity=9, slots=9))
     assert len(given) == 4
-    a, b = (await FleetViews.of(world.book).read()).workers
+    stands = (await views.channels()).values()
+    assert {(one.worker, one.since_s) for one in stands} == {("b", world.clock.now_s)}
+    assert await views.ever()
+    a, b = (await views.read()).workers
     assert (a.state, a.slots, b.state, b.used) == ("left", 9, "at_work", 4)
