@@ -210,6 +210,12 @@ def workers(as_json: AsJson = False, sets: Set = None, config: Config = None) ->
     nothing, [bold]draining[/] takes nothing more, [bold]silent[/] has not been heard of and is
     about to lose what it holds, [bold]gone[/] has lost it. Below stands what waits, and what to
     do. The page /workers shows the same. Ends with 1 when nobody can be asked.
+
+    From elsewhere, with the secret in CLIPTHAT_CONTROL__SECRET:
+
+    clipthat workers --set control.url=https://control.example.com
+
+    What waits, for a script: clipthat workers --json | jq '.waiting'
     """
     options = Options(sets=sets or [], config=config, verbose=False, as_json=as_json)
     from ops.commands.workers import workers_command

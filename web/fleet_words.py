@@ -71,7 +71,7 @@ def told(waiting: Waiting) -> Told:
     if reason == "soon":
         return Told(text=f"{_one(kind)} takes {them} within seconds.")
     if reason == "gpu_wait":
-        left = span_text(waiting.in_s or 0.0)
+        left = span_text(round(waiting.in_s or 0.0))
         return Told(text=f"Kept for a worker with a GPU for {left}; then others take {them}.")
     if reason in ("full", "gpu_full"):
         return _full(kind)
@@ -86,6 +86,15 @@ def waiting_text(waiting: Waiting) -> str:
     one, many = _PLACES.get(waiting.kind, ("piece of work", "pieces of work"))
     pool = " for a GPU" if waiting.pool == "gpu" else ""
     return f"{waiting.count} {one if waiting.count == 1 else many}{pool}"
+
+
+def waited_text(waiting: Waiting) -> str:
+    """Return how long it has waited; empty where why it waits tells that."""
+    if waiting.reason == "silent":
+        return ""
+    has = "has" if waiting.count == 1 else "have"
+    most = "" if waiting.count == 1 else "up to "
+    return f"{has} waited for {most}{span_text(round(waiting.oldest_s))}"
 
 
 def standing_text(fleet: Fleet) -> str:
@@ -128,7 +137,7 @@ def unwatched(stands: Iterable[ChannelStand]) -> list[Waiting]:
 def state_text(worker: FleetWorker) -> str:
     """Return how a worker stands."""
     state = _STATES.get(worker.state, worker.state)
-    return f"silent for {span_text(worker.silent_s)}" if worker.state == "silent" else state
+    return f"silent for {span_text(round(worker.silent_s))}" if worker.state == "silent" else state
 
 
 def state_look(worker: FleetWorker) -> str:
@@ -147,9 +156,9 @@ def heard_text(worker: FleetWorker) -> str:
     if worker.state in ("left", "gone"):
         return f"heard of {long_ago_text(worker.silent_s)} ago"
     for seconds in (5, 10, 20):
-        if worker.silent_s <= seconds:
+        if worker.silent_s <= seconds and worker.state != "silent":
             return f"heard of within {seconds} s"
-    return f"not heard of for {span_text(worker.silent_s)}"
+    return f"heard of {span_text(round(worker.silent_s))} ago"
 
 
 def holding_text(one: Holding) -> str:
@@ -188,7 +197,8 @@ def _silent(waiting: Waiting) -> Told:
     lease = "its lease is over" if waiting.count == 1 else "its leases are over"
     text = (
         f"{machine_of(waiting.worker)} has {had}, and has not been heard of for"
-        f" {span_text(waiting.oldest_s)}. In {span_text(waiting.in_s or 0.0)} {lease}, and"
+        f" {span_text(round(waiting.oldest_s))}. In {span_text(round(waiting.in_s or 0.0))}"
+        f" {lease}, and"
         f" {_THEN.get(waiting.then, 'another worker takes over when its turn comes')}."
     )
     if waiting.then in ("nobody", "full"):

@@ -38,6 +38,7 @@ def make_environment() -> Environment:
         machine=machine_of,
         process=process_of,
         waiting=fleet_words.waiting_text,
+        waited=fleet_words.waited_text,
         state=fleet_words.state_text,
         state_look=fleet_words.state_look,
         places=fleet_words.places_text,

@@ -29,9 +29,9 @@ from web.fleet_words import (
     standing_text,
     state_text,
     told,
+    waited_text,
     waiting_text,
 )
-from web.words import span_text
 
 HOLDS_MAX = 3
 """So much of what a worker holds is named."""
@@ -81,9 +81,9 @@ def _show(fleet: Fleet, console: Console) -> None:
     for one in fleet.waiting:
         why = told(one)
         look = "yellow" if why.urgent else "default"
+        what = f"{waiting_text(one)} {waited_text(one)}".rstrip()
         console.print(
-            f"[{look}]{waiting_text(one)}[/] for {span_text(round(one.oldest_s))}:"
-            f" {escape(why.plain)}",
+            f"[{look}]{what}[/]: {escape(why.plain)}",
             highlight=False,
             soft_wrap=True,
         )

@@ -57,7 +57,7 @@ def test_workers_and_what_waits_are_read_beside_the_database(tmp_path: Path) -> 
     assert code == 0
     assert "worker role pool state holds heard of at work on" in said
     assert "box 7-ab ingest cpu at work 1/1 within 5 s ann" in said
-    assert "1 channel for" in said
+    assert "1 channel has waited for" in said
     assert "Every ingest worker is full. Start another: clipthat run --roles ingest, or" in said
     assert said.endswith("1 channel waits for a worker.")
     code, said = run(tmp_path, "--json")
