@@ -201,6 +201,29 @@ def render(
 
 
 @app.command()
+def workers(as_json: AsJson = False, sets: Set = None, config: Config = None) -> None:
+    """Say who is at work on other machines, what each holds, and what waits for whom.
+
+    With control.url and control.secret, as a worker has them, control is asked from anywhere;
+    without control.url the database is read, where control runs. Each worker stands with its role
+    and pool, how many of its places are taken, and when it was heard of: [bold]ready[/] holds
+    nothing, [bold]draining[/] takes nothing more, [bold]silent[/] has not been heard of and is
+    about to lose what it holds, [bold]gone[/] has lost it. Below stands what waits, and what to
+    do. The page /workers shows the same. Ends with 1 when nobody can be asked.
+
+    From elsewhere, with the secret in CLIPTHAT_CONTROL__SECRET:
+
+    clipthat workers --set control.url=https://control.example.com
+
+    What waits, for a script: clipthat workers --json | jq '.waiting'
+    """
+    options = Options(sets=sets or [], config=config, verbose=False, as_json=as_json)
+    from ops.commands.workers import workers_command
+
+    raise typer.Exit(workers_command(options))
+
+
+@app.command()
 def replay(
     features: Annotated[
         Path, typer.Argument(help="features.jsonl.gz of a session, or the folder it lies in.")

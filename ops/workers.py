@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import secrets
 import socket
 from collections.abc import AsyncIterator
@@ -31,14 +30,13 @@ from store.leased_tokens import LeasedTokens
 from store.leases import Beat, Kind, Leases, LeasesRefused
 from store.state.leases import LeaseBook
 from store.state.local_leases import LocalLeases
-
-_NAME_CHARS_MAX = 60
+from store.worker_names import make_worker_name
 
 
 def worker_name(settings: WorkerSettings, kind: Kind) -> str:
     """Return a name that no other worker has, by which a person finds the machine."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", settings.name or socket.gethostname()).strip("-.")
-    return f"{name[:_NAME_CHARS_MAX] or 'worker'}:{kind}:{os.getpid()}-{secrets.token_hex(3)}"
+    process = f"{os.getpid()}-{secrets.token_hex(3)}"
+    return make_worker_name(settings.name or socket.gethostname(), kind, process)
 
 
 @asynccontextmanager

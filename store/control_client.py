@@ -91,14 +91,7 @@ class ControlLeases:
         Raises:
             LeasesRefused: `control.url` or `control.secret` is missing or of no use.
         """
-        address = _address(settings)
-        async with httpx.AsyncClient(
-            base_url=address,
-            timeout=httpx.Timeout(settings.timeout_s, connect=settings.connect_timeout_s),
-            limits=httpx.Limits(max_connections=10, keepalive_expiry=KEPT_OPEN_S),
-            trust_env=False,
-            transport=transport,
-        ) as client:
+        async with _connection(settings, transport) as client:
             told = {"name": worker, "kinds": sorted(kinds), "pool": pool}
             yield cls(client, settings, told, pool, clock)
 
@@ -150,6 +143,8 @@ class ControlLeases:
         return {
             "kind": want.kind,
             "capacity": want.capacity,
+            "slots": want.slots,
+            "draining": want.draining,
             "run": self._run,
             "number": self._questions,
             "known": [
@@ -199,24 +194,68 @@ class ControlLeases:
             return self._token
 
     async def _send(self, path: str, body: Mapping[str, Any], bearer: str) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
-        text = b""
-        try:
-            async with (
-                asyncio.timeout(self._settings.timeout_s),
-                self._client.stream(
-                    "POST", f"{PREFIX}/{path}", content=orjson.dumps(body), headers=headers
-                ) as answer,
-            ):
+        request = self._client.build_request(
+            "POST",
+            f"{PREFIX}/{path}",
+            content=orjson.dumps(body),
+            headers={"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"},
+        )
+        return await _exchange(self._client, request, self._settings.timeout_s)
+
+
+async def read_workers(
+    settings: ControlSettings, *, transport: httpx.AsyncBaseTransport | None = None
+) -> dict[str, Any]:
+    """Return what the control plane tells of its workers and of what waits for them.
+
+    Args:
+        settings: where it is, and the secret.
+        transport: how the request is made; by the network when None.
+
+    Raises:
+        LeasesAway: it does not answer.
+        LeasesRefused: `control.url` or `control.secret` is missing or of no use.
+    """
+    async with _connection(settings, transport) as client:
+        bearer = {"Authorization": f"Bearer {settings.secret}"}
+        request = client.build_request("GET", f"{PREFIX}/workers", headers=bearer)
+        return _told(await _exchange(client, request, settings.timeout_s))
+
+
+def _connection(
+    settings: ControlSettings, transport: httpx.AsyncBaseTransport | None
+) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=_address(settings),
+        timeout=httpx.Timeout(settings.timeout_s, connect=settings.connect_timeout_s),
+        limits=httpx.Limits(max_connections=10, keepalive_expiry=KEPT_OPEN_S),
+        trust_env=False,
+        transport=transport,
+    )
+
+
+async def _exchange(
+    client: httpx.AsyncClient, request: httpx.Request, limit_s: float
+) -> httpx.Response:
+    """Return the whole answer.
+
+    Raises:
+        LeasesAway: there is none within the limit, or it is too long.
+    """
+    text = b""
+    try:
+        async with asyncio.timeout(limit_s):
+            answer = await client.send(request, stream=True)
+            try:
                 async for part in answer.aiter_bytes():
                     text += part
                     if len(text) > ANSWER_BYTES_MAX:
                         raise LeasesAway("the control plane's answer is longer than any should be")
-        except (httpx.HTTPError, OSError, TimeoutError) as error:
-            raise LeasesAway(
-                f"the control plane cannot be reached ({type(error).__name__})"
-            ) from None
-        return httpx.Response(answer.status_code, content=text)
+            finally:
+                await answer.aclose()
+    except (httpx.HTTPError, OSError, TimeoutError) as error:
+        raise LeasesAway(f"the control plane cannot be reached ({type(error).__name__})") from None
+    return httpx.Response(answer.status_code, content=text)
 
 
 def _address(settings: ControlSettings) -> str:

@@ -27,6 +27,8 @@ Work = Callable[[HeldLease], Awaitable[Mapping[str, Any] | None]]
 RETRY_S = 1.0
 """A request that failed is made again after so long, and after twice as long each time."""
 RETRY_MAX_S = 4.0
+LEAVE_S = 1.0
+"""A worker that has ended its work waits for so long at the most until its leave is heard."""
 BROKE_MAX_S = 15.0
 """A worker whose work breaks takes nothing new for so long at the most."""
 
@@ -67,7 +69,7 @@ class LeaseKeeper:
             timer: a test's own time.
         """
         self._leases = leases
-        self._want = want
+        self._want = replace(want, slots=want.capacity)
         self._work = work
         self._beat_s = beat_s
         self._ask_s = ask_s
@@ -110,8 +112,10 @@ class LeaseKeeper:
                     task.add_done_callback(working.discard)
                 self._gauge()
                 await self._pause()
+            leaving = group.create_task(self._say_leaving(), name=f"leave {self._want.kind}")
             if working:
                 await asyncio.wait(working)
+            await _first({leaving, asyncio.ensure_future(self._timer.sleep(LEAVE_S))})
             beating.cancel()
 
     async def once(self, draining: asyncio.Event, meter: Meter) -> Ended | None:
@@ -123,7 +127,7 @@ class LeaseKeeper:
         """
         self._draining, self._meter = draining, meter
         asked_s = self._timer.now()
-        taken = await self._leases.acquire(replace(self._want, capacity=1))
+        taken = await self._leases.acquire(replace(self._want, capacity=1, slots=1, draining=True))
         if not taken:
             return None
         held = HeldLease(taken[0], asked_s, self._timer)
@@ -151,6 +155,13 @@ class LeaseKeeper:
             return []
         self._answered()
         return [HeldLease(lease, asked_s, self._timer) for lease in taken]
+
+    async def _say_leaving(self) -> None:
+        """Tell that nothing more is taken, so that nobody waits for this worker."""
+        if self._failures:
+            return
+        with contextlib.suppress(LeaseError):  # it is seen by its silence too
+            await self._leases.acquire(replace(self._want, capacity=0, draining=True))
 
     async def _pause(self) -> None:
         """Wait until it is time to ask again, or there is room again."""

@@ -41,6 +41,10 @@ class Want:
     capacity: int
     """How many more it can take at this time; never more are given."""
     pool: Pool = "cpu"
+    slots: int = 0
+    """How many it holds at the most, for people to see; zero: it does not say."""
+    draining: bool = False
+    """It asks for the last time: it takes nothing more after the answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -79,6 +79,8 @@ SHELLS: dict[str, tuple[str, ...]] = {
         "store/state/migrations/versions/0004_watch_list.py",
         "store/state/migrations/versions/0005_fences.py",
         "store/state/migrations/versions/0006_leases.py",
+        "store/state/migrations/versions/0007_fleet.py",
+        "store/state/fleet_views.py",
         "store/state/ingest_wants.py",
         "store/state/lease_choice.py",
         "store/state/lease_desk.py",
@@ -160,6 +162,7 @@ SHELLS: dict[str, tuple[str, ...]] = {
         "web/problems.py",
         "web/security.py",
         "web/stage.py",
+        "web/workers.py",
     ),
     "the process: parts, signals, the terminal": (
         "ops/bootstrap.py",
@@ -174,6 +177,7 @@ SHELLS: dict[str, tuple[str, ...]] = {
         "ops/commands/run.py",
         "ops/commands/run_roles.py",
         "ops/commands/vod.py",
+        "ops/commands/workers.py",
     ),
 }
 """Modules that touch the world, by what they touch. Everything else is pure."""

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from bus.errors import Unavailable
 from bus.ports import Meter, SilentMeter
 from store.objects import Objects
+from store.state.fleet_views import FleetViews
 from store.state.state import State
 from store.state.watchlist import Listed
 from web.api import api_routes
@@ -32,6 +33,7 @@ from web.settings import WebSettings
 from web.signing import LinkSigner
 from web.site import Site
 from web.templating import STATIC_FOLDER, make_environment
+from web.workers import worker_routes
 
 
 def make_app(
@@ -55,9 +57,11 @@ def make_app(
     reads. `twitch`: the accounts that may be connected; there is no such page without. `read_place`
     understands what a person writes for a channel; there is no watch list without. `fixed` tells
     how the channels stand that are watched whatever the list says. `control`: the leases of
-    workers on other machines; none is let in without. `clock` gives Unix time.
+    workers on other machines; none is let in without, and no page tells of any. `clock` gives
+    Unix time.
     """
     secret = settings.media_secret.encode() or secrets.token_bytes(32)
+    fleet = None if control is None else FleetViews.of(control.book)
     site = Site(
         state=state,
         objects=objects,
@@ -69,6 +73,7 @@ def make_app(
         clock=clock,
         forms=Forms(secret, settings.public_url),
         nav=_nav(channels=read_place is not None, twitch=twitch is not None),
+        fleet=fleet,
         accounts=None if twitch is None else twitch.accounts,
     )
     # The interactive documentation loads scripts from strangers; the description itself stays.
@@ -83,6 +88,8 @@ def make_app(
         app.include_router(channel_routes(site, read_place, fixed))
     if control is not None:
         app.include_router(control_routes(control))
+    if fleet is not None:
+        app.include_router(worker_routes(site, fleet))
     app.mount("/static", StaticFiles(directory=STATIC_FOLDER), name="static")
     told = problem_handler(site.templates)
     app.add_exception_handler(HTTPException, told)
@@ -113,8 +120,7 @@ def make_monitor_app(
 
 
 def _nav(*, channels: bool, twitch: bool) -> tuple[tuple[str, str], ...]:
-    more = [("/channels", "Channels")] * channels + [("/connect", "Twitch")] * twitch
-    return (("/", "Sessions"), *more) if more else ()
+    return (*[("/channels", "Channels")] * channels, *[("/connect", "Twitch")] * twitch)
 
 
 def _hosts(settings: WebSettings) -> tuple[str, ...]:

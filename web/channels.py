@@ -93,7 +93,7 @@ def _add_removal(router: APIRouter, site: Site, channels: _Channels) -> None:
     @router.get("/{channel_id}/remove")
     async def ask(request: Request, channel_id: str) -> Response:
         channel = await _channel(channels, channel_id)
-        return _page(site, request, "channel_remove.html", channel=channel, open=False)
+        return await _page(site, request, "channel_remove.html", channel=channel, open=False)
 
     @router.post("/{channel_id}/remove")
     async def remove(request: Request, channel_id: str) -> Response:
@@ -120,14 +120,14 @@ async def _list(
     problem: str = "",
     text: str = "",
 ) -> Response:
-    return _page(
+    return await _page(
         site,
         request,
         "channels.html",
         422 if problem else 200,
         channels=await channels.all(),
+        stands=await site.stands(),
         connectable=site.accounts is not None,
-        now_s=site.clock(),
         open=not problem,
         told=told,
         problem=problem,
@@ -135,11 +135,11 @@ async def _list(
     )
 
 
-def _page(
+async def _page(
     site: Site, request: Request, template: str, status: int = 200, **values: object
 ) -> Response:
     browser = site.forms.welcome(request)
-    page = site.render(template, token=site.forms.token(browser), **values)
+    page = await site.render(template, token=site.forms.token(browser), **values)
     answer = HTMLResponse(page, status)
     site.forms.remember(answer, browser)
     answer.headers["Content-Security-Policy"] = form_policy()

@@ -69,7 +69,7 @@ def _add_page(router: APIRouter, site: Site, access: TwitchAccess) -> None:
             # given to the number would not be there then.
             return RedirectResponse(f"{public_url}/connect", 303)
         browser = forms.welcome(request)
-        page = site.render(
+        page = await site.render(
             "connect.html",
             accounts=await accounts.views(),
             scopes=SCOPES,

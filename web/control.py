@@ -1,4 +1,4 @@
-"""The control API: workers on other machines are let in, and take, renew and hand in their leases.
+"""The control API: lets workers on other machines in, hands them leases, and tells of them all.
 
 Law: a lease changes by its token or not at all.
 """
@@ -9,9 +9,11 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from store.leases import Kind, Lease, Pool, Want
+from store.state.fleet import Fleet
+from store.state.fleet_views import FleetViews
 from store.state.lease_choice import Question
 from store.state.local_leases import LocalLeases
 from web.control_door import (
@@ -46,6 +48,9 @@ class Acquire(Body):
 
     kind: Kind
     capacity: int = Field(ge=0, le=CAPACITY_MAX)
+    slots: int = Field(default=0, ge=0, le=CAPACITY_MAX)
+    """As in Want; so is `draining`."""
+    draining: bool = False
     run: str = Field(default="", max_length=100)
     """As in Question; so are `number` and `known`."""
     number: int = Field(default=0, ge=0, lt=2**31)
@@ -77,11 +82,16 @@ class Release(Held):
     reason: str = Field(default="", max_length=200)
 
 
+FLEET = TypeAdapter(Fleet)
+"""The fleet as JSON, there and back."""
+
+
 def control_routes(access: ControlAccess) -> APIRouter:
     """Return the API for workers."""
     router = APIRouter(prefix=PREFIX, include_in_schema=False)
     door = Door(access)
     _add_workers(router, door)
+    _add_looking(router, access, door)
     _add_taking(router, door)
     _add_giving(router, door)
     if access.lent is not None:
@@ -105,6 +115,16 @@ def _add_workers(router: APIRouter, door: Door) -> None:
         return JSONResponse({"token": token, "expires_in_s": door.tokens.life_s}, 201)
 
 
+def _add_looking(router: APIRouter, access: ControlAccess, door: Door) -> None:
+    views = FleetViews.of(access.book)
+
+    @router.get("/workers")
+    async def fleet(request: Request) -> Response:
+        """Tell whoever knows the secret of the workers and of what waits for them."""
+        door.bootstrap(request)
+        return Response(FLEET.dump_json(await views.read()), media_type="application/json")
+
+
 def _add_taking(router: APIRouter, door: Door) -> None:
     @router.post("/leases/acquire")
     async def acquire(request: Request) -> Response:
@@ -115,7 +135,13 @@ def _add_taking(router: APIRouter, door: Door) -> None:
         leases = LocalLeases(door.book, worker.name, told.question())
         with told_refusals():
             given = await leases.acquire(
-                Want(kind=told.kind, capacity=told.capacity, pool=worker.pool)
+                Want(
+                    kind=told.kind,
+                    capacity=told.capacity,
+                    pool=worker.pool,
+                    slots=told.slots,
+                    draining=told.draining,
+                )
             )
         return JSONResponse({"leases": [_as_json(lease) for lease in given]})
 

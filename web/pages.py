@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 
 from store.state.queries import list_sessions, read_session
 from store.state.views import SessionDetail, SessionView
+from web.fleet_words import unwatched
 from web.site import Site
 from web.timeline import draw_timeline
 
@@ -26,7 +27,9 @@ def page_routes(site: Site) -> APIRouter:
         sessions = await list_sessions(site.state, site.tenant_id, limit=site.settings.sessions_max)
         watching = await _details(site, [one for one in sessions if not one.done])
         shown = {detail.session.id for detail in watching}
-        return site.render(
+        stands = await site.stands()
+        live = {one.channel_id for one in sessions if is_live(one)}
+        return await site.render(
             "sessions.html",
             watching=watching,
             earlier=[one for one in sessions if one.id not in shown],
@@ -35,6 +38,8 @@ def page_routes(site: Site) -> APIRouter:
                 for detail in watching
             },
             reconnect=await _to_reconnect(site),
+            stands=stands,
+            unwatched=unwatched(one for name, one in stands.items() if name not in live),
             open=True,
         )
 
@@ -43,10 +48,12 @@ def page_routes(site: Site) -> APIRouter:
         detail = await read_session(site.state, site.tenant_id, session_id)
         if detail is None:
             raise HTTPException(404, "There is no such session.")
-        return site.render(
+        stands = await site.stands() if is_live(detail.session) else {}
+        return await site.render(
             "session.html",
             detail=detail,
             session=detail.session,
+            stand=stands.get(detail.session.channel_id),
             timeline=draw_timeline(detail),
             cards=[site.card(clip) for clip in detail.clips],
             passed=[one for one in reversed(detail.moments) if one.status != "taken"],
@@ -54,6 +61,11 @@ def page_routes(site: Site) -> APIRouter:
         )
 
     return router
+
+
+def is_live(session: SessionView) -> bool:
+    """Say whether a session is being watched at this time."""
+    return session.status == "live" and session.kind == "live"
 
 
 async def _to_reconnect(site: Site) -> list[str]:

@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from billing.minutes import chargeable_minutes
 from store.state.views import SessionView
-from web import words
+from store.worker_names import machine_of, process_of
+from web import fleet_words, words
 
 STATIC_FOLDER = Path(__file__).with_name("static")
 _TEMPLATES_FOLDER = Path(__file__).with_name("templates")
@@ -34,6 +35,17 @@ def make_environment() -> Environment:
         gap=words.gap_text,
         session_kind=words.session_kind_text,
         place=words.place_text,
+        machine=machine_of,
+        process=process_of,
+        waiting=fleet_words.waiting_text,
+        waited=fleet_words.waited_text,
+        state=fleet_words.state_text,
+        state_look=fleet_words.state_look,
+        places=fleet_words.places_text,
+        heard=fleet_words.heard_text,
+        holding=fleet_words.holding_text,
+        long_ago=fleet_words.long_ago_text,
+        iso=fleet_words.iso_text,
     )
     environment.globals.update(
         status_text=words.status_text,
@@ -41,6 +53,9 @@ def make_environment() -> Environment:
         reaction_text=words.reaction_text,
         trouble_sentence=words.trouble_sentence,
         is_load=words.is_load,
+        told=fleet_words.told,
+        standing_text=fleet_words.standing_text,
+        since_text=fleet_words.since_text,
         minutes=_minutes,
     )
     return environment

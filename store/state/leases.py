@@ -296,6 +296,7 @@ class LeaseBook:
                 "queued_at_s": now_s,
                 "owner": "",
                 "token": 0,
+                "since_s": None,
                 "until_s": now_s,
                 "lost": 0,
                 "result": None,
@@ -333,7 +334,7 @@ class LeaseBook:
             row.result = as_json(lost_result(row.work, row.lost))
             counted["given_up"] += 1
             return False
-        row.owner = worker
+        row.owner, row.since_s = worker, now_s
         row.until_s = now_s + self.settings.good_for_s(_kind(row))
         return True
 
@@ -348,7 +349,9 @@ class LeaseBook:
     ) -> None:
         told = {
             "pool": want.pool,
-            "room": room,
+            "room": 0 if want.draining else room,
+            "slots": want.slots,
+            "draining": want.draining,
             "asked_at_s": now_s,
             "seen_at_s": now_s,
             "run": "" if question is None else question.run,

@@ -379,6 +379,8 @@ class LeaseRow(Base):
     """The worker that took it last; empty when it was given back."""
     token: Mapped[int] = mapped_column(default=0)
     """Grows with each change of hands and never begins anew."""
+    since_s: Mapped[float | None] = mapped_column(default=None)
+    """Since when it is the owner's; NULL: nobody has taken it since that is kept."""
     until_s: Mapped[float] = mapped_column(default=0.0)
     """It is the owner's until then, and free since then when that has passed."""
     lost: Mapped[int] = mapped_column(default=0)
@@ -402,6 +404,10 @@ class LeaseWorkerRow(Base):
     """`cpu`, `gpu`, `dedicated`."""
     room: Mapped[int] = mapped_column(default=0)
     """How many more it could take when it had been answered last."""
+    slots: Mapped[int] = mapped_column(default=0)
+    """How many it holds at the most; zero: it has not said."""
+    draining: Mapped[bool] = mapped_column(default=False)
+    """It has said that it takes nothing more."""
     asked_at_s: Mapped[float] = mapped_column(default=0.0)
     """When it asked for work last."""
     seen_at_s: Mapped[float] = mapped_column(default=0.0)

@@ -26,17 +26,23 @@ class Desk:
         self.said: list[tuple[str, str]] = []
         """(`done` or why it was given back, work) in their order."""
         self.asked: list[int] = []
+        self.wants: list[Want] = []
         self.beats = 0
         self.fails: dict[str, Exception] = {}
         """What a request of this name meets."""
         self.slow = asyncio.Event()
         """Heartbeats are answered once it is set."""
         self.slow.set()
+        self.answers = asyncio.Event()
+        """Questions for work are answered once it is set."""
+        self.answers.set()
         self.news = asyncio.Event()
         """Set when something is handed in or given back."""
 
     async def acquire(self, want: Want) -> list[Lease]:
         self.asked.append(want.capacity)
+        self.wants.append(want)
+        await self.answers.wait()
         self._may("acquire")
         taken, self.waiting = self.waiting[: want.capacity], self.waiting[want.capacity :]
         return [self._lease(want, work_id) for work_id in taken]

@@ -100,6 +100,9 @@ async def check_pages(control: RoleProcess) -> None:
         answer = (await control.ask(f"/api/clips/{clip['id']}")).json()
         for name, link in answer["files"].items():
             assert (await control.ask(link)).status_code == 200, name
+    fleet = (await control.ask("/api/workers")).json()
+    assert [worker["kind"] for worker in fleet["workers"]] == ["ingest", "render"]
+    assert [one["name"] for one in fleet["workers"][0]["holds"]] == ["ann"]
     stages = (await control.ask("/healthz")).json()["stages"]
     assert "watch ann" in {stage["name"] for stage in stages}
 

@@ -19,8 +19,16 @@
     if (markup(old) === fresh.outerHTML || plays(old)) return old;
     const copy = document.importNode(fresh, true);
     remember(copy);
+    const focused = old.contains(document.activeElement) ? document.activeElement : null;
     old.replaceWith(copy);
+    if (focused) refocus(copy, focused);
     return copy;
+  }
+
+  // Whoever stands on a link by keyboard still does when what is around it has changed.
+  function refocus(copy, focused) {
+    const same = (e) => e.getAttribute("href") === focused.getAttribute("href") && e.textContent === focused.textContent;
+    [...copy.querySelectorAll(focused.tagName)].find(same)?.focus({ preventScroll: true });
   }
 
   function remember(element) {

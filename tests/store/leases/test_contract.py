@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from store.leases import Beat, LeaseLost, LeasesRefused, Want
+from store.state.fleet_views import FleetViews
 from tests.store.leases.world import World, failed, finished, queued, want_renders, work
 
 RENDERS = Want(kind="render", capacity=10)
@@ -32,6 +33,27 @@ async def test_nobody_is_given_more_than_it_can_take(world: World) -> None:
     rest = await a.acquire(RENDERS)
     assert [lease.id for lease in first] == ["r0", "r1"]
     assert [lease.id for lease in rest] == ["r2", "r3", "r4"]
+
+
+async def test_a_worker_tells_how_many_it_holds_and_that_it_takes_nothing_more(
+    world: World,
+) -> None:
+    a, views = world.connect("a"), FleetViews.of(world.book)
+    await want_renders(world.book, "r1", "r2", "r3")
+    (lease,) = await a.acquire(Want(kind="render", capacity=1, slots=4))
+    (worker,) = (await views.read()).workers
+    assert (worker.used, worker.slots, worker.state) == (1, 4, "at_work")
+    # The last question may still be answered with work.
+    (last,) = await a.acquire(Want(kind="render", capacity=1, slots=4, draining=True))
+    (worker,) = (await views.read()).workers
+    assert (worker.used, worker.slots, worker.state) == (2, 4, "draining")
+    for each in (lease, last):
+        await a.release(each, "drain")
+    (worker,) = (await views.read()).workers
+    assert (worker.used, worker.state) == (0, "left")
+    await a.acquire(Want(kind="render", capacity=0, slots=4))
+    (worker,) = (await views.read()).workers
+    assert worker.state == "ready"
 
 
 async def test_live_comes_first_then_what_has_waited_longest(world: World) -> None:

@@ -13,7 +13,7 @@ import pytest
 from bus.ports import SilentMeter
 from store.errors import StorageFull
 from store.held_lease import HeldLease
-from store.lease_keeper import LeaseKeeper
+from store.lease_keeper import LEAVE_S, LeaseKeeper
 from store.leases import Lease, LeaseLost, LeasesAway, LeasesRefused, Want
 from tests.doubles.hand_timer import HandTimer
 from tests.doubles.leases import GOOD_S, Desk
@@ -141,6 +141,36 @@ async def test_work_that_finishes_is_waited_for_at_a_drain(
         assert world.cut == []
         await world.ends_with("a", result)
         assert world.desk.said == [told]
+
+
+async def test_a_worker_says_how_many_it_holds_and_takes_its_leave_while_work_ends() -> None:
+    world = World()
+    async with world.running("a", finishes=True):
+        assert world.desk.wants == [Want(kind="render", capacity=2, slots=2)]
+        world.draining.set()
+        await settled()
+        assert world.desk.wants[1:] == [Want(kind="render", capacity=0, slots=2, draining=True)]
+        assert world.cut == []
+    assert len(world.desk.wants) == 2
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_leave_that_nobody_hears_holds_nobody_up(told: bool) -> None:
+    world = World()
+    keeper = world.keeper()
+    if not told:
+        # Nobody has answered before: then nobody is asked once more.
+        world.desk.fails["acquire"] = LeasesAway("gone")
+    running = asyncio.create_task(keeper.run(world.draining, SilentMeter()))
+    await settled()
+    world.desk.answers.clear()
+    world.draining.set()
+    await settled()
+    if told:
+        assert not running.done()
+        world.timer.advance(LEAVE_S)
+    await asyncio.wait_for(running, 60)
+    assert len(world.desk.wants) == 1 + told
 
 
 async def test_a_machine_that_is_taken_away_gives_all_back_at_once() -> None:
