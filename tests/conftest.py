@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from tests.services.fixtures import (
+    cloud,
     database_url,
+    gcs,
+    gcs_service,
     kafka,
     postgres,
     postgres_url,
@@ -13,7 +16,10 @@ from tests.services.fixtures import (
 )
 
 __all__ = [
+    "cloud",
     "database_url",
+    "gcs",
+    "gcs_service",
     "kafka",
     "postgres",
     "postgres_url",
