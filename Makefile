@@ -32,6 +32,7 @@ demo: .venv/.synced ## Make a live stream on this machine, watch it, hand over f
 
 test: .venv/.synced ## Check style, types, layers and behaviour
 	$(MAKE) --no-print-directory lint
+	@.venv/bin/python -m tests.services.gcs_build || true
 	.venv/bin/pytest -n $(PYTEST_WORKERS) --dist loadfile
 
 lint: .venv/.synced ## Check style, types and layers only

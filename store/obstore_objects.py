@@ -7,6 +7,7 @@ connection, an answer that stops or ends early) is tried again with growing paus
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -42,6 +43,10 @@ _TYPES = {
 _PUTS = 5
 _WHOLE_S = 3600.0
 _PIECE_BYTES = 4 * 1024 * 1024
+_DELETES_AT_ONCE = 10
+_NO_BUCKET = "the bucket is not there"
+_RESERVED = re.compile(r"[]!#$&'()*+,:;=?@[\\^`{|}\"<>%]")
+"""What Google signs encoded in an object's name, and obstore as it is."""
 _OS_ERROR = re.compile(r"os error (\d+)")
 
 
@@ -78,8 +83,8 @@ def _bucket(url: str, scheme: str, settings: ObjectsSettings) -> ObjectStore:
         # A large object may take long, as long as it keeps coming.
         "timeout": timedelta(seconds=_WHOLE_S),
     }
-    if settings.endpoint_url and scheme == "s3":
-        told["endpoint"] = settings.endpoint_url
+    if settings.endpoint_url:
+        told["endpoint" if scheme == "s3" else "base_url"] = settings.endpoint_url
         client["allow_http"] = settings.endpoint_url.startswith("http://")
     if settings.region and scheme == "s3":
         told["region"] = settings.region
@@ -129,9 +134,9 @@ class ObstoreObjects:
                 # obeyed, and then it is not known any more. The whole is put again, to the same
                 # end.
                 passes = isinstance(error.__cause__, GenericError | FileNotFoundError)
-                lost = "NoSuchBucket" in str(error.__cause__)
+                lost = _no_bucket(error.__cause__)
                 if lost or not passes or not puts_left:
-                    reason = "the bucket is not there" if lost else str(error)
+                    reason = _NO_BUCKET if lost else str(error)
                     raise StoreUnavailable(f"{key}: {reason}") from error
 
     async def get(self, key: str) -> bytes:
@@ -142,14 +147,25 @@ class ObstoreObjects:
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Remove objects; see store.objects.Objects."""
-        if self._folder is None:
-            with _told("a delete"):
-                await obstore.delete_async(self._store, list(keys))
+        if not isinstance(self._store, LocalStore | GCSStore):
+            await self._away("a delete", list(keys))
             return
-        # A folder stops at the first one that is missing, so each goes alone.
-        for key in keys:
-            with _told(key), contextlib.suppress(FileNotFoundError):
-                await obstore.delete_async(self._store, key)
+        # A folder and GCS stop at the first one that is missing, so each goes alone.
+        turns = asyncio.Semaphore(_DELETES_AT_ONCE)
+
+        async def alone(key: str) -> None:
+            async with turns:
+                await self._away(key, key)
+
+        await asyncio.gather(*(alone(key) for key in keys))
+
+    async def _away(self, name: str, keys: str | Sequence[str]) -> None:
+        with _told(name):
+            try:
+                await obstore.delete_async(self._store, keys)
+            except FileNotFoundError as error:
+                if _no_bucket(error):
+                    raise StoreUnavailable(f"{name}: {_NO_BUCKET}") from error
 
     async def list(self, prefix: str) -> Sequence[ObjectInfo]:
         """Return the objects in a folder; see store.objects.Objects."""
@@ -179,8 +195,11 @@ class ObstoreObjects:
 
     async def signed(self, key: str) -> str | None:
         """Return an address of the bucket's own that gives an object to whoever has it, for
-        `link_ttl_s`; None where a store signs nothing."""
+        `link_ttl_s`; None where a store signs nothing, or not as its cloud wants it."""
         if not isinstance(self._store, S3Store | GCSStore):
+            return None
+        name = f"{self._store.prefix or ''}/{key}"
+        if isinstance(self._store, GCSStore) and _RESERVED.search(name):
             return None
         with _told(key):
             return await obstore.sign_async(self._store, "GET", key, self._link_ttl)
@@ -192,6 +211,11 @@ class ObstoreObjects:
         if ".." in key.split("/") or key.startswith("/"):
             raise StoreError(f"{key!r} is no key")
         return self._folder / key
+
+
+def _no_bucket(error: BaseException | None) -> bool:
+    """Say whether a store has answered that there is no such bucket, by S3's and Google's name."""
+    return "NoSuchBucket" in str(error)
 
 
 @contextlib.contextmanager

@@ -34,8 +34,9 @@ class ObjectsSettings:
     """How a bucket is reached. Its keys come from where the cloud's own tools find them."""
 
     endpoint_url: str = ""
-    """Address of an S3-compatible server, such as `http://127.0.0.1:9000`; the cloud's own, or
-    `AWS_ENDPOINT_URL`, when empty."""
+    """Address of an S3-compatible server, such as `http://127.0.0.1:9000`, or with `gs://` of one
+    that speaks Google's XML API; the cloud's own, or `AWS_ENDPOINT_URL` or `GOOGLE_BASE_URL`, when
+    empty."""
     region: str = ""
     """Region of an S3 bucket; `AWS_REGION` when empty."""
     connect_timeout_s: float = 5.0

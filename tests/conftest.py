@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from tests.services.fixtures import (
+    cloud,
     database_url,
+    gcs,
+    gcs_service,
     kafka,
     mock_kafka,
     postgres,
@@ -14,7 +17,10 @@ from tests.services.fixtures import (
 )
 
 __all__ = [
+    "cloud",
     "database_url",
+    "gcs",
+    "gcs_service",
     "kafka",
     "mock_kafka",
     "postgres",

@@ -1,4 +1,4 @@
-"""Stands before an S3 server and breaks a part of what passes, by a seed."""
+"""Stands before a server of buckets (S3, Google's) and breaks a part of what passes, by a seed."""
 
 from __future__ import annotations
 

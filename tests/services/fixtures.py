@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.services.gcs import Gcs, gcs_server
+from tests.services.gcs_build import why_no_gcs
 from tests.services.kafka_mock import MockKafka
 from tests.services.kafka_server import KafkaServer, why_no_kafka
 from tests.services.postgres import NoServer, Postgres, postgres_server
@@ -16,6 +18,9 @@ from tests.store.state.fresh import fresh_database
 
 Broker = KafkaServer | MockKafka
 """What speaks Kafka's protocol to a test."""
+
+Cloud = S3 | Gcs
+"""A server whose buckets hold objects."""
 
 
 @pytest.fixture(scope="session")
@@ -105,3 +110,30 @@ def s3(s3_service: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
     return s3_service
+
+
+@pytest.fixture(scope="session")
+def gcs_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gcs]:
+    """A GCS server; the test is skipped where none can be built, and fails where CI=true."""
+    reason = why_no_gcs()
+    if reason:
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with gcs_server(tmp_path_factory.mktemp("gcs")) as server:
+        yield server
+
+
+@pytest.fixture
+def gcs(gcs_service: Gcs, monkeypatch: pytest.MonkeyPatch) -> Gcs:
+    """A GCS server whose account this process and those that it starts work as."""
+    for name, value in gcs_service.environment.items():
+        monkeypatch.setenv(name, value)
+    return gcs_service
+
+
+@pytest.fixture(params=["s3", "gcs"])
+def cloud(request: pytest.FixtureRequest) -> Cloud:
+    """A server of each kind in turn."""
+    found: Cloud = request.getfixturevalue(request.param)
+    return found

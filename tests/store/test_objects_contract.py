@@ -13,16 +13,16 @@ from store.errors import ObjectMissing, StoreError
 from store.objects import Objects, download, local_path
 from store.obstore_objects import open_objects
 from tests.paths import REPOSITORY
-from tests.services.s3 import S3
+from tests.services.fixtures import Cloud
 
 BIG = bytes(range(256)) * 60_000
 
 
-@pytest.fixture(params=["file", "memory", "s3"])
+@pytest.fixture(params=["file", "memory", "s3", "gcs"])
 def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
-    if request.param == "s3":
-        s3: S3 = request.getfixturevalue("s3")
-        return open_objects(s3.bucket(), s3.settings())
+    if request.param in ("s3", "gcs"):
+        cloud: Cloud = request.getfixturevalue(request.param)
+        return open_objects(cloud.bucket(), cloud.settings())
     return open_objects("memory://" if request.param == "memory" else f"file://{tmp_path}/objects")
 
 
