@@ -39,6 +39,8 @@ class Worker:
     log: Path = Path()
     log_from: int = 0
     """Where in the log the process began to write that stands there now."""
+    starts: int = 0
+    """How often a process has been started in it."""
     code: int | None = None
     """How the last process ended: its exit code, or the signal's number below zero."""
 
@@ -96,6 +98,7 @@ class Fleet:
             async with asyncio.timeout(_START_S):
                 pid = await self._began.get()
             worker.pid, worker.code, worker.log_from = pid, None, log_from
+            worker.starts += 1
             worker.ended.clear()
             self._by_pid[pid] = worker
 
