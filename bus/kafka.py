@@ -68,9 +68,9 @@ class KafkaBus:
             BusError: the outbox cannot be opened.
         """
         told = meter or SilentMeter()
-        client = KafkaClient(settings)
         async with contextlib.AsyncExitStack() as stack:
             outbox = await stack.enter_async_context(Outbox.open(folder, settings.outbox_max_bytes))
+            client = KafkaClient(settings, outbox.name)
             publisher = Publisher(client, outbox, told)
             await stack.enter_async_context(publisher.running())
             bus = cls(client, publisher, clock, told)

@@ -20,6 +20,7 @@ from aiokafka.errors import IncompatibleBrokerVersion, KafkaError, ProducerClose
 from aiokafka.protocol.group import LeaveGroupRequest
 
 from bus.errors import BusError
+from bus.kafka_names import NAME_TAKEN, Names, farewell, heartbeat
 from bus.kafka_settings import KafkaSettings
 from bus.kafka_sockets import Connections
 from bus.ports import TopicPartition
@@ -41,8 +42,10 @@ _LOOK_AGAIN_S = 0.05
 class KafkaClient:
     """Knows where the brokers are and what our topics are called there."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, own_name: str = "") -> None:
+        """Speak for one process; `own_name` is what no other living one is called."""
         self.settings = settings
+        self._names = Names(own_name)
         self._ready: set[str] = set()
         self._left: set[tuple[str, str]] = set()
 
@@ -75,8 +78,9 @@ class KafkaClient:
         """Return a consumer that is in no group, not started."""
         return self._consumer(group_id=None, fetch_max_wait_ms=200)
 
-    def member(self, group: str) -> Any:
-        """Return a consumer that will be a member of a group, not started.
+    def member(self, group: str, topics: Sequence[str]) -> Any:
+        """Return a consumer that will be a member of a group, not started; `drop_member` must
+        follow, since its name is nobody else's until then.
 
         The range assignor gives partitions of equal number to the same member, whatever the topic.
         """
@@ -90,6 +94,7 @@ class KafkaClient:
             rebalance_timeout_ms=round(settings.rebalance_s * 1000),
             max_poll_interval_ms=24 * 3600 * 1000,
             partition_assignment_strategy=(RangePartitionAssignor,),
+            group_instance_id=self._names.give(self.name(group), topics),
         )
 
     def _consumer(self, **more: Any) -> Any:
@@ -144,16 +149,22 @@ class KafkaClient:
     async def drop_member(self, consumer: Any) -> None:
         """Leave a group, whatever its state; the others are told, unless no broker answers."""
         coordinator = consumer._coordinator
+        name, unanswered = None, False
         try:
-            if coordinator is not None and coordinator.member_id:
-                self._left.add((coordinator.group_id, coordinator.member_id))
+            if coordinator is not None:
+                name, unanswered = coordinator._group_instance_id, not coordinator.member_id
+                # The library takes no leave for a member with a name: it might be back soon.
+                coordinator._group_instance_id = None
+                if coordinator.member_id:
+                    self._left.add((coordinator.group_id, coordinator.member_id))
             await self.let_go(consumer.stop())
-            if coordinator is not None and coordinator.member_id:
-                await self._leave_at_once(consumer)
+            if coordinator is not None and (coordinator.member_id or (name and unanswered)):
+                await self._leave_at_once(consumer, name)
         finally:
+            self._names.take_back(consumer._group_id, consumer._group_instance_id)
             await self.let_go(consumer._client.close())
 
-    async def _leave_at_once(self, consumer: Any) -> None:
+    async def _leave_at_once(self, consumer: Any, name: str | None) -> None:
         """Leave a group that keeps us waiting, since another member holds its rebalance up.
 
         Left as it is the member would go on telling that it is alive, and keep partitions for
@@ -169,11 +180,33 @@ class KafkaClient:
             if task is not None:
                 task.cancel()
                 task.add_done_callback(_look_away)
-        self._left.add((coordinator.group_id, coordinator.member_id))
+        group, member = coordinator.group_id, coordinator.member_id
+        if member:
+            self._left.add((group, member))
         if coordinator.coordinator_id is not None:
             # Not over the coordinator's connection: that is kept for the answer to the join.
-            farewell = LeaveGroupRequest(coordinator.group_id, coordinator.member_id)
-            await self.let_go(consumer._client.send(coordinator.coordinator_id, farewell))
+            told = LeaveGroupRequest(group, member) if member else farewell(group, name or "")
+            await self.let_go(consumer._client.send(coordinator.coordinator_id, told))
+
+    async def keep_name(self, coordinator: Any, member: str) -> bool:
+        """Let a member that its group has forgotten join anew under its name, unless another
+        process goes by that: taking it back would throw that one out, and so on for ever.
+
+        Returns:
+            Whether the name still is ours; if not, this process joins without names from now on.
+        """
+        name = coordinator._group_instance_id
+        asked = heartbeat(coordinator.group_id, coordinator.generation, member, name)
+        try:
+            told = await self.ask(coordinator._send_req(asked))
+        except BusError as error:
+            log.info("not known whose name it is", extra={"error": str(error)})
+            return True
+        if told.error_code != NAME_TAKEN:
+            return True
+        coordinator._group_instance_id = None
+        self._names.give_up()
+        return False
 
     async def take_leave(self, consumer: Any) -> None:
         """Have a group forget our members that left while perhaps no broker heard of it.

@@ -60,6 +60,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # the librar
         self._join_until_s = 0.0
         self._unsettled_at_s = 0.0
         self._before = (-1, "")
+        self._known_as = ""
         self._alive_at_s = clock()
         self._asleep: asyncio.Task[None] | None = None
 
@@ -76,7 +77,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # the librar
         """
         self.alive()
         await self._client.ensure(self._topics)
-        self.consumer = self._client.member(self._group)
+        self.consumer = self._client.member(self._group, self._topics)
         await self._client.ask(self.consumer.start(), self._settings.connect_s)
         await self._client.take_leave(self.consumer)
         self._settled.clear()
@@ -228,8 +229,12 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # the librar
     async def on_partitions_revoked(self, revoked: Collection[KafkaPlace]) -> None:
         """Hold the group up while something is in hand, but not for ever."""
         self._unsettle()
-        if not revoked:
-            return
+        if revoked:
+            await self._hold()
+        if self._asleep is None:
+            await self._see_name()
+
+    async def _hold(self) -> None:
         if self._clock() - self._alive_at_s > self._settings.session_s:
             # The whole process was asleep for so long that others may have done its work.
             log.warning("member was asleep and leaves", extra={"group": self._group})
@@ -243,6 +248,17 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # the librar
             async with asyncio.timeout(self._settings.hold_s):
                 await self._idle.wait()
 
+    async def _see_name(self) -> None:
+        """Look whose name it is before a member that has been forgotten joins under it again."""
+        coordinator = self.consumer._coordinator
+        forgotten = self._known_as and not coordinator.member_id
+        if (
+            forgotten
+            and coordinator._group_instance_id is not None
+            and not await self._client.keep_name(coordinator, self._known_as)
+        ):
+            log.warning("another process has this member's name", extra={"group": self._group})
+
     async def on_partitions_assigned(self, assigned: Collection[KafkaPlace]) -> None:
         """Take the new share."""
         if self._asleep is not None:
@@ -250,6 +266,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # the librar
         owned = frozenset(self._client.ours(place) for place in assigned)
         coordinator = self.consumer._coordinator
         generation, name = self._before
+        self._known_as = coordinator.member_id
         # With a generation between, somebody else may have had them meanwhile.
         unbroken = (coordinator.generation, coordinator.member_id) == (generation + 1, name)
         kept = owned & self.owned if unbroken else frozenset()

@@ -45,7 +45,8 @@ class KafkaSettings:
     outbox_max_bytes: int = 2 * 1024**3
     """The outbox never grows beyond this; publishing then fails with a clear error."""
     session_s: float = 30.0
-    """A member of a group that has not been heard of for this long loses its partitions."""
+    """A member of a group that has not been heard of for this long loses its partitions; a process
+    that is started again in its folder before gets them back."""
     heartbeat_s: float = 5.0
     """How often members are heard of; well below `session_s`."""
     rebalance_s: float = 60.0

@@ -1,13 +1,17 @@
 """What brokers have not acknowledged yet, on our own disk.
 
 Law: messages leave in the order in which they came, and only after they have been acknowledged.
-One process owns the file; the next that starts in the same folder takes over what is left.
+One process owns the file; the next that starts in the same folder takes over what is left, and the
+name that goes with it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
+import re
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -21,6 +25,7 @@ from bus.sqlite_thread import SqliteThread
 
 _VERSION = 1
 _SLOTS = 64
+_NAME = re.compile("[0-9a-f]{32}")
 
 _SCHEMA = """CREATE TABLE msg(n INTEGER PRIMARY KEY, topic TEXT NOT NULL, part INTEGER NOT NULL,
     id TEXT NOT NULL, key BLOB NOT NULL, hdr BLOB NOT NULL, val BLOB NOT NULL,
@@ -30,8 +35,10 @@ _SCHEMA = """CREATE TABLE msg(n INTEGER PRIMARY KEY, topic TEXT NOT NULL, part I
 class Outbox:
     """A queue of messages in one SQLite file."""
 
-    def __init__(self, file: SqliteThread) -> None:
+    def __init__(self, file: SqliteThread, name: str) -> None:
         self._file = file
+        self.name = name
+        """What no other living process is called, and the next that takes this file over is."""
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -44,10 +51,11 @@ class Outbox:
         folder.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             path = _free_slot(folder, stack)
+            name = _lasting_name(path.with_suffix(".id"))
             file = SqliteThread(path, LocalBusSettings(size_max_bytes=size_max_bytes))
             await file.start(_prepare)
             try:
-                yield cls(file)
+                yield cls(file, name)
             finally:
                 await file.close()
 
@@ -117,6 +125,25 @@ def _free_slot(folder: Path, stack: contextlib.ExitStack) -> Path:
         stack.callback(lock.close)
         return folder / f"outbox-{n}.db"
     raise BusError(f"{_SLOTS} processes have an outbox in {folder}; give them folders of their own")
+
+
+def _lasting_name(path: Path) -> str:
+    """Return what the file says, or write it at first; whoever asks holds the slot's lock."""
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            name = path.read_text("ascii", "replace")
+            if _NAME.fullmatch(name):
+                return name
+        name = uuid.uuid4().hex
+        draft = path.with_suffix(".new")
+        with draft.open("w", encoding="ascii") as file:
+            file.write(name)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise BusError(f"{path} cannot be read or written: {error}") from error
+    return name
 
 
 def _prepare(db: apsw.Connection) -> None:

@@ -283,7 +283,13 @@ async def test_what_a_refused_commit_told_of_comes_again(
 async def test_a_member_that_leaves_while_others_hold_the_group_up_keeps_nothing(
     broker: Broker, tmp_path: Path
 ) -> None:
-    settings = replace(impatient(broker), join_s=0.5, hold_s=LIMIT_S, rebalance_s=LIMIT_S)
+    settings = replace(
+        impatient(broker),
+        join_s=0.5,
+        session_s=2 * LIMIT_S,
+        hold_s=LIMIT_S,
+        rebalance_s=LIMIT_S,
+    )
     async with (
         asyncio.timeout(LIMIT_S),
         KafkaBus.open(tmp_path, settings) as bus,
