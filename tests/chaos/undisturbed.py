@@ -52,9 +52,10 @@ async def check_undisturbed(
         rest = [e for e in events if e.TOPIC not in ("features", "moments")]
         wanted = pure_moments([*rest, *calm], settings)
         found = [e for e in events if isinstance(e, MomentDetected)]
-        lost += [_named(e) for e in wanted if not _among(e, found)]
-        made_up += [_named(e) for e in found if not _among(e, wanted)]
-        same += sum(1 for e in wanted if _among(e, found))
+        gaps = [e for e in events if isinstance(e, SegmentMissing)]
+        lost += [_named(e) for e in wanted if not _among(e, found, gaps)]
+        made_up += [_named(e) for e in found if not _among(e, wanted, gaps)]
+        same += sum(1 for e in wanted if _among(e, found, gaps))
     return [
         told("moments as in an undisturbed run", same),
         zero("moments of an undisturbed run that are lost", lost),
@@ -62,11 +63,22 @@ async def check_undisturbed(
     ]
 
 
-def _among(moment: MomentDetected, others: Sequence[MomentDetected]) -> bool:
+def _among(
+    moment: MomentDetected, others: Sequence[MomentDetected], gaps: Sequence[SegmentMissing]
+) -> bool:
     return any(
-        other.kind == moment.kind and abs(other.peak_s - moment.peak_s) <= _PEAK_S
+        other.kind == moment.kind
+        and (
+            abs(other.peak_s - moment.peak_s) <= _PEAK_S
+            # Sound begins afresh behind a gap: a peak beside it may fall on its other side.
+            or any(_spans(moment, gap) and _spans(other, gap) for gap in gaps)
+        )
         for other in others
     )
+
+
+def _spans(moment: MomentDetected, gap: SegmentMissing) -> bool:
+    return moment.start_s <= gap.end_s and gap.media_s <= moment.end_s
 
 
 def _named(moment: MomentDetected) -> str:
