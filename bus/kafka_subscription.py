@@ -28,6 +28,9 @@ from bus.ports import Meter, Record, TopicPartition
 log = logging.getLogger(__name__)
 
 _READ_MAX = 1_000
+"""Records of several topics that are read at once, so that the merge seldom waits for one."""
+_READ_FEW = 200
+"""Records of one topic: more would outlive the garbage collector's young generations in vain."""
 _POLL_S = 0.2
 _LOOKS = 4
 _HANDED_MAX = 5_000
@@ -57,6 +60,7 @@ class KafkaSubscription:
         self._bury = bury
         self._meter = meter
         self._ordered = len(topics) > 1
+        self._read_max = _READ_MAX if self._ordered else _READ_FEW
         self._merge = Merge(topics, client.settings.remember_ids)
         self._member = Membership(client, group, topics, clock, self._adopt)
         self._next: dict[TopicPartition, int] = {}
@@ -257,7 +261,7 @@ class KafkaSubscription:
             # While partitions move, the library would wait for their new owner without a limit.
             async with asyncio.timeout(timeout_s + _POLL_S):
                 found = await consumer.getmany(
-                    *chosen, timeout_ms=max(1, round(timeout_s * 1000)), max_records=_READ_MAX
+                    *chosen, timeout_ms=max(1, round(timeout_s * 1000)), max_records=self._read_max
                 )
         except TimeoutError:
             found = {}
