@@ -58,4 +58,4 @@ def _build(go: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(why_no_gcs())
+    sys.exit(why_no_gcs() or None)
