@@ -65,7 +65,7 @@ def kafka_outages(seed: int) -> Disturb:
 def behind_s(scene: Scene, log: KafkaLog) -> float:
     """Return how far the most backward channel's settled moments are behind its stream."""
     return max(
-        channel.now_s - log.settled_s(stable_id("live", channel.url)) for channel in scene.channels
+        channel.now_s - log.settled_s[stable_id("live", channel.url)] for channel in scene.channels
     )
 
 
