@@ -157,7 +157,11 @@ class ObstoreObjects:
             async with turns:
                 await self._away(key, key)
 
-        await asyncio.gather(*(alone(key) for key in keys))
+        # One that cannot be removed ends the call only when the others are done with.
+        ends = await asyncio.gather(*(alone(key) for key in keys), return_exceptions=True)
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
 
     async def _away(self, name: str, keys: str | Sequence[str]) -> None:
         with _told(name):

@@ -117,6 +117,15 @@ async def test_a_local_object_is_read_in_place(tmp_path: Path) -> None:
     assert local_path(open_objects("memory://"), "tenant/t/x.ts") is None
 
 
+async def test_one_that_cannot_be_removed_keeps_no_other(tmp_path: Path) -> None:
+    objects = open_objects(tmp_path.as_uri())
+    for key in ("folder/in", "first", "last"):
+        await objects.put(key, b"x")
+    with pytest.raises(StoreError):
+        await objects.delete(["first", "folder", "missing", "last"])
+    assert [info.key for info in await objects.list("")] == ["folder/in"]
+
+
 async def test_keys_cannot_leave_the_folder(tmp_path: Path) -> None:
     local = open_objects(f"file://{tmp_path}/objects")
     with pytest.raises(StoreError):
